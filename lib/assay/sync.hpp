@@ -1,0 +1,189 @@
+// sync.hpp -- the seam: the only file of the library that touches the memory model.
+//
+// What a component may do to shared memory concurrently is one of five things:
+//
+//   word<T>      one lock-free machine word, accessed atomically
+//   cell<T>      payload, accessed non-atomically by whoever currently owns it
+//   fence        an ordering between the caller's own accesses
+//   pause        "another process must run before this loop can make progress"
+//   wait / wake  sleep on a word until another process wakes it (a shared futex)
+//
+// In a normal build these are std::atomic_ref, plain copies, a CPU hint and the futex system
+// call. A build that passes -DASSAY_BACKEND="<header>" takes the same names from that header,
+// which sees every access; it also defines ASSAY_ABI, the inline namespace, so that linking two
+// kinds of build together is an error instead of a vacuous proof. Layouts are the same in both.
+//
+// ASSAY_STEP() runs before each shared access. It is empty; the stress build defines it to
+// perturb the schedule or to kill the process there (and then sets another ASSAY_ABI).
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#if defined(ASSAY_BACKEND)
+#include ASSAY_BACKEND
+#else
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#if !defined(ASSAY_ABI)
+#define ASSAY_ABI native
+#endif
+#if !defined(ASSAY_STEP)
+#define ASSAY_STEP() static_cast<void>(0)
+#endif
+
+#endif
+
+namespace assay::inline ASSAY_ABI {
+
+using enum std::memory_order;  // every access states its order; there is no default
+
+// The clock of all deadlines: monotonic, the same for every process of the host.
+using clock = std::chrono::steady_clock;
+using deadline = clock::time_point;
+
+#if !defined(ASSAY_BACKEND)
+
+// One machine word in shared memory. Trivially constructible: zero bytes are a valid state, and a
+// process that attaches runs no constructor. Has the size and layout of T.
+template <class T>
+class word {
+    static_assert(std::atomic_ref<T>::is_always_lock_free,
+                  "a lock inside the atomic would be private to one process");
+
+public:
+    word() = default;
+    word(const word&) = delete;
+    word& operator=(const word&) = delete;
+
+    [[nodiscard]] T load(std::memory_order order) const noexcept { return ref().load(order); }
+    void store(T value, std::memory_order order) noexcept { ref().store(value, order); }
+    T exchange(T value, std::memory_order order) noexcept { return ref().exchange(value, order); }
+
+    // Strong: fails only when the word differs from `expected`, which then receives its value.
+    [[nodiscard]] bool compare_exchange(T& expected, T desired, std::memory_order success,
+                                        std::memory_order failure) noexcept {
+        return ref().compare_exchange_strong(expected, desired, success, failure);
+    }
+    // Weak: may also fail for no reason; for retry loops and for assay::atomic.
+    [[nodiscard]] bool compare_exchange_weak(T& expected, T desired, std::memory_order success,
+                                             std::memory_order failure) noexcept {
+        return ref().compare_exchange_weak(expected, desired, success, failure);
+    }
+
+    T fetch_add(T value, std::memory_order order) noexcept { return ref().fetch_add(value, order); }
+    T fetch_sub(T value, std::memory_order order) noexcept { return ref().fetch_sub(value, order); }
+    T fetch_and(T value, std::memory_order order) noexcept { return ref().fetch_and(value, order); }
+    T fetch_or(T value, std::memory_order order) noexcept { return ref().fetch_or(value, order); }
+    T fetch_xor(T value, std::memory_order order) noexcept { return ref().fetch_xor(value, order); }
+
+private:
+    friend bool wait(word<std::uint32_t>&, std::uint32_t, deadline) noexcept;
+    friend int wake(word<std::uint32_t>&, int) noexcept;
+
+    std::atomic_ref<T> ref() const noexcept {
+        ASSAY_STEP();
+        return std::atomic_ref<T>(const_cast<T&>(raw_));
+    }
+
+    alignas(std::atomic_ref<T>::required_alignment) T raw_;
+};
+
+// Payload owned by one process at a time; who owns it is decided by words around it. Two
+// unordered accesses are a data race, which the model build reports.
+template <class T>
+class cell {
+    static_assert(std::is_trivially_copyable_v<T>, "payload is bytes shared between processes");
+
+public:
+    cell() = default;
+    cell(const cell&) = delete;
+    cell& operator=(const cell&) = delete;
+
+    [[nodiscard]] T read() const noexcept {
+        ASSAY_STEP();
+        return raw_;
+    }
+    void write(const T& value) noexcept {
+        ASSAY_STEP();
+        raw_ = value;
+    }
+
+private:
+    T raw_;
+};
+
+// Bulk payload whose copy may race with an overwriting process (and is then discarded): n words,
+// each accessed relaxed, in unspecified order. The fences around the copy are the caller's.
+inline void load_words(const word<std::uint64_t>* from, std::uint64_t* to, std::size_t n) noexcept {
+    for (std::size_t i = 0; i < n; ++i) to[i] = from[i].load(relaxed);
+}
+inline void store_words(word<std::uint64_t>* to, const std::uint64_t* from,
+                        std::size_t n) noexcept {
+    for (std::size_t i = 0; i < n; ++i) to[i].store(from[i], relaxed);
+}
+
+inline void fence(std::memory_order order) noexcept {
+    ASSAY_STEP();
+#if defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wtsan"  // our fences order words only, never plain payload
+#endif
+    std::atomic_thread_fence(order);
+#if defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+}
+
+inline void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    asm volatile("yield");
+#endif
+}
+
+[[nodiscard]] inline deadline now() noexcept { return clock::now(); }
+
+// Sleeps while `w` holds `seen`, until a wake or `until`. False when the deadline passed. May wake
+// for no reason: the caller re-checks its condition. The futex is shared (not FUTEX_PRIVATE_FLAG),
+// because the waker is another process.
+[[nodiscard]] inline bool wait(word<std::uint32_t>& w, std::uint32_t seen,
+                               deadline until) noexcept {
+    ASSAY_STEP();
+    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch());
+    timespec at{};
+    at.tv_sec = static_cast<time_t>(ns.count() / 1'000'000'000);
+    at.tv_nsec = static_cast<long>(ns.count() % 1'000'000'000);
+    // FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, which is what steady_clock is.
+    const bool forever = until == deadline::max();
+    static_cast<void>(syscall(SYS_futex, &w.raw_, FUTEX_WAIT_BITSET, seen,
+                              forever ? nullptr : &at, nullptr, FUTEX_BITSET_MATCH_ANY));
+    return forever || now() < until;
+}
+
+// Wakes up to `count` processes that sleep on `w`; returns how many.
+inline int wake(word<std::uint32_t>& w, int count) noexcept {
+    ASSAY_STEP();
+    return static_cast<int>(syscall(SYS_futex, &w.raw_, FUTEX_WAKE, count, nullptr, nullptr, 0));
+}
+
+#endif
+
+inline constexpr int everyone = INT_MAX;  // for wake
+
+static_assert(sizeof(word<std::uint64_t>) == 8 && alignof(word<std::uint64_t>) == 8);
+static_assert(sizeof(word<std::uint32_t>) == 4 && sizeof(cell<char>) == 1);
+static_assert(std::is_trivially_default_constructible_v<word<std::uint64_t>>);
+static_assert(std::is_trivially_destructible_v<word<std::uint64_t>>);
+
+}  // namespace assay::inline ASSAY_ABI
