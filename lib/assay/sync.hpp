@@ -152,6 +152,10 @@ inline void pause() noexcept {
 #endif
 }
 
+// How often to look again with pause() before sleeping or asking the kernel: about a microsecond.
+// The backend's choice, because a checker that explores every order of events needs no spinning.
+inline constexpr unsigned spin_limit = 100;
+
 [[nodiscard]] inline deadline now() noexcept { return clock::now(); }
 
 // Sleeps while `w` holds `seen`, until a wake or `until`. False when the deadline passed. May wake
@@ -166,8 +170,8 @@ inline void pause() noexcept {
     at.tv_nsec = static_cast<long>(ns.count() % 1'000'000'000);
     // FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, which is what steady_clock is.
     const bool forever = until == deadline::max();
-    static_cast<void>(syscall(SYS_futex, &w.raw_, FUTEX_WAIT_BITSET, seen,
-                              forever ? nullptr : &at, nullptr, FUTEX_BITSET_MATCH_ANY));
+    static_cast<void>(syscall(SYS_futex, &w.raw_, FUTEX_WAIT_BITSET, seen, forever ? nullptr : &at,
+                              nullptr, FUTEX_BITSET_MATCH_ANY));
     return forever || now() < until;
 }
 
