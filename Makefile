@@ -1,0 +1,38 @@
+# A thin front: each target is one line that a person could type.
+PRESET ?= release
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test verify lint format install clean
+
+help:     ## this list
+	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo "  variables       PRESET=$(PRESET) (debug release clang asan tsan)  JOBS=$(JOBS)  PREFIX=$(PREFIX)  ARGS="
+
+setup:    ## install what is missing (Debian, Ubuntu; elsewhere: say what is)
+	@scripts/setup
+
+build: setup  ## build everything for PRESET
+	@cmake --preset $(PRESET) $(if $(wildcard build/$(PRESET)/CMakeCache.txt),>/dev/null)
+	@cmake --build --preset $(PRESET) -j $(JOBS)
+
+test: build  ## all tests, a few minutes (ARGS="-L unit -R queue" for some)
+	@ctest --preset $(PRESET) -j $(JOBS) $(ARGS)
+
+verify: setup  ## everything that a release must pass, in one table and one verdict
+	@scripts/verify $(ARGS)
+
+lint: setup  ## the house rules, formatting, scripts
+	@scripts/lint
+
+format: setup  ## lay out the sources with clang-format
+	@git ls-files '*.hpp' '*.cpp' | xargs clang-format -i
+
+install:  ## copy the headers and package files below PREFIX (DESTDIR is honoured)
+	@cmake -S . -B build/install -DASSAY_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --install build/install
+
+clean:    ## remove build/
+	@rm -rf build
