@@ -12,6 +12,8 @@
 //             the next one to attach uses the segment and, leaving, removes it.
 // Fork:       the child's copy is usable, but holds no lock and has no clean-up duty; its first
 //             operation that needs an identity registers it as an attachment of its own.
+// Synchronisation: none of its own; the header is complete before its file has a name, and the
+//             registry has the edges between attachments (registry.hpp).
 #pragma once
 
 #include <fcntl.h>
@@ -530,7 +532,8 @@ inline void attachment::unmap() noexcept {
 inline void attachment::leave() noexcept {
     if (base_ == nullptr) return;
     if (entered_ && !inherited()) {
-        const auto policy = static_cast<cleanup>(header().policy.load(relaxed));  // never changes
+        const auto policy =
+            static_cast<cleanup>(header().policy.load(relaxed));  // relaxed: constant
         roll().leave(id_);
         if (policy == cleanup::unlink_when_last_leaves) remove_if_last();
     }

@@ -119,6 +119,7 @@ public:
             } else if ((seen & ~contended) != self && !me.alive(seen & ~contended)) {
                 // The holder is dead and its id is never given out again: if the word still has
                 // it, nobody else took over. acquire [owner:lock]: what the dead process wrote.
+                // relaxed on failure: somebody else took over.
                 if (word_.compare_exchange(seen, self | contended, acquire, relaxed)) return;
             } else if ((seen & contended) != 0 ||
                        // relaxed: announces a sleeper, transfers nothing

@@ -151,10 +151,10 @@ private:
         for (std::uint32_t slot = n; slot < max_attachments; ++slot) {
             if (!locks_.try_lock(slot)) continue;
             std::uint32_t mark = n;
-            // release [registry:entered]: raised before the slot's word says attached.
+            // release [registry:entered]: raised before the slot's word says attached. relaxed on
+            // failure: the mark is only compared.
             while (mark <= slot &&
                    !shared_.high_water.compare_exchange(mark, slot + 1, release, relaxed)) {
-                // relaxed on failure: the mark is only compared
             }
             return slot;
         }

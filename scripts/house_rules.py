@@ -1,0 +1,149 @@
+"""The house rules. A rule takes the tree {path: text} and yields (path, line, message).
+
+RULES gives each rule its canary: one small source that breaks it.
+"""
+
+import pathlib
+import re
+
+SEAM = "lib/assay/sync.hpp"
+# Bottom-up: a header includes only what stands before it.
+LAYERS = ("sync, error layout, owner, event span registry, attachment table, posix_shm, structure, "
+          "array atomic queue object_pool ring_buffer mrsw_array, large_map, assay, prefixed")
+RANK = {stem: i for i, layer in enumerate(LAYERS.split(",")) for stem in layer.split()}
+COLUMNS = ["lib/tests", "lib/examples", "model", "stress", "proptest", "perf"]
+ORDER = re.compile(r"(?:[(,?:=]|memory_order::)\s*(relaxed|consume|acquire|release|acq_rel|seq_cst)\s*(?=[,);:])")
+ACCESS = re.compile(r"\.(load|exchange|compare_exchange\w*|fetch_\w+|read)\(")
+VAGUE = re.compile(r"misc|edge_case|comprehensive|coverage|basic|various|works_fine")
+
+
+def blank(text, strings=True):
+    """The code without comments (and strings); spaces take their place, so lines and columns stay."""
+    parts = r"//[^\n]*|/\*.*?\*/|" + (r'"(?:\\.|[^"\\\n])*"' if strings else '"(?=$)')
+    return re.sub(parts, lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.S)
+
+
+def line_of(text, position):
+    return text.count("\n", 0, position) + 1
+
+
+def headers(tree):
+    return {p: t for p, t in tree.items() if re.fullmatch(r"lib/assay/\w+\.hpp", p)}
+
+
+def atomics_only_in_the_seam(tree):
+    word = r"std::atomic\w*|\bvolatile\b|\b__atomic_\w+|\b__sync_\w+|#include <atomic>"
+    for path, text in headers(tree).items():
+        for m in re.finditer(word, blank(text)) if path != SEAM else ():
+            yield path, line_of(text, m.start()), f"{m.group()} belongs into sync.hpp"
+
+
+def includes_point_down(tree):
+    for path, text in tree.items():
+        column = max((c for c in COLUMNS if path.startswith(c + "/")), key=len, default="")
+        for m in re.finditer(r'#\s*include\s*([<"])([^>"]+)', blank(text, strings=False)):
+            target, stem = m.group(2), re.sub(r"^assay/|\.hpp$", "", m.group(2))
+            ours = m.group(1) == '"' or target.startswith("assay/")
+            wrong = ""
+            if path in headers(tree) and ours:
+                below = RANK.get(stem, 99) < RANK.get(pathlib.Path(path).stem, 99)
+                wrong = "" if below else "not below this header"
+            elif path.startswith("model/checker/") and target.startswith("assay/"):
+                wrong = "the checker knows nothing of the library"
+            elif column and any(target.startswith(c + "/") for c in COLUMNS if c != column):
+                wrong = "columns never include each other"
+            if wrong:
+                yield path, line_of(text, m.start()), f"includes {target}: {wrong}"
+
+
+def comment_above(lines, n):
+    """The comments that end at line n (from 0): on it, and the nearest block above without a gap."""
+    said = [lines[n].partition("//")[2]]
+    for i in range(n - 1, max(n - 16, -1), -1):
+        line = lines[i].strip()
+        if not line or (len(said) > 1 and not line.startswith("//")):
+            break
+        if line.startswith("//"):
+            said.append(line)
+    return " ".join(reversed(said))
+
+
+def orders_are_explained(tree):
+    for path, text in headers(tree).items():
+        lines = text.splitlines()
+        for m in ORDER.finditer(blank(text)) if path != SEAM else ():
+            n = line_of(text, m.start(1))
+            if not re.search(rf"\b{m.group(1)}\b", comment_above(lines, n - 1)):
+                yield path, n, f"{m.group(1)}: no comment just above says why"
+
+
+def edges_have_both_ends(tree):
+    ends, declared = {}, set()
+    for path, text in headers(tree).items():
+        opening, _, body = text.partition("#pragma once")
+        declared.update(re.findall(r"\[(\w+:\w+)\]", opening))
+        for block in re.finditer(r"(?:[ \t]*//[^\n]*\n?)+|//[^\n]*", body):
+            for m in re.finditer(r"\[(\w+:\w+)\]", block.group()):
+                order = re.findall(r"\b(release|acquire|acq_rel|seq_cst)\b", block.group()[:m.start()])
+                at = line_of(text, len(opening) + 12 + block.start() + m.start())
+                seen = ends.setdefault(m.group(1), {"at": (path, at)})
+                seen.update(dict.fromkeys(order[-1:]))
+    for name in sorted(declared - ends.keys()):
+        yield SEAM, 0, f"edge [{name}] is declared but no access names it"
+    for name, seen in ends.items():
+        both = {"acq_rel", "seq_cst"} & seen.keys() or {"release", "acquire"} <= seen.keys()
+        if not both:
+            yield *seen["at"], f"edge [{name}] has only its {' '.join(seen.keys() - {'at'})} end"
+        if name not in declared:
+            yield *seen["at"], f"edge [{name}]: no header's opening says what it carries"
+
+
+def edges_are_modelled(tree):
+    for path, text in headers(tree).items():
+        scenarios = tree.get(f"model/{pathlib.Path(path).stem}.cpp")
+        for name in sorted(set(re.findall(r"\[\w+:\w+\]", text))) if scenarios is not None else ():
+            if name not in scenarios:
+                yield path, 0, f"no scenario in model/{pathlib.Path(path).stem}.cpp names {name}"
+
+
+def contract_opens_the_header(tree):
+    for path, text in headers(tree).items():
+        opening = text.partition("#pragma once")[0]
+        for part in ("State", "Invariant", "Progress", "Crash", "Synchronisation"):
+            if path != SEAM and ORDER.search(blank(text)) and f"// {part}:" not in opening:
+                yield path, 1, f"the opening comment lacks '{part}:'"
+
+
+def asserts_do_not_synchronise(tree):
+    for path, text in tree.items():
+        for m in re.finditer(r"\bassert\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)", blank(text)):
+            if ACCESS.search(m.group(1)) and path.startswith("lib/assay/"):
+                yield path, line_of(text, m.start()), "an assert that vanishes must not synchronise"
+
+
+def test_names_are_properties(tree):
+    for path, text in tree.items():
+        for m in re.finditer(r"\b(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", blank(text)):
+            name = m.group(2)
+            if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+){2,}", name) or VAGUE.search(name):
+                yield path, line_of(text, m.start()), f"{name} does not say what holds"
+
+
+def nothing_is_left_undone(tree):
+    for path, text in tree.items():
+        for m in re.finditer(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b", text):
+            yield path, line_of(text, m.start()), f"{m.group()}: do it, or file it"
+
+
+OPEN = "#pragma once\n"
+RULES = {  # rule: (path, source) of a canary
+    atomics_only_in_the_seam: ("lib/assay/queue.hpp", OPEN + "std::atomic<int> x;\n"),
+    includes_point_down: ("lib/assay/span.hpp", OPEN + '#include "queue.hpp"\n'),
+    orders_are_explained: ("lib/assay/queue.hpp", OPEN + "// why not\nx.load(relaxed);\n"),
+    edges_have_both_ends: ("lib/assay/queue.hpp", "// [q:a]\n" + OPEN + "// release [q:a]: x\n"),
+    edges_are_modelled: ("lib/assay/queue.hpp", "// [q:a] carries x\n" + OPEN),
+    contract_opens_the_header: ("lib/assay/queue.hpp", "// State:\n" + OPEN + "x.load(relaxed);\n"),
+    asserts_do_not_synchronise: ("lib/assay/queue.hpp", "assert(f(x.load(relaxed)) == 1);\n"),
+    test_names_are_properties: ("lib/tests/queue.cpp", "TEST(queue, EdgeCases) {}\n"),
+    nothing_is_left_undone: ("scripts/x", "# TO" + "DO later\n"),
+}
