@@ -37,6 +37,7 @@
 #include <utility>
 
 #include "error.hpp"
+#include "kernel.hpp"
 #include "layout.hpp"
 #include "owner.hpp"
 #include "registry.hpp"
@@ -70,154 +71,6 @@ struct segment_header {
     alignas(line_size) registry_layout registry;
 };
 static_assert(offsetof(segment_header, attached) == 0, "seed: the counter is at offset 0");
-
-namespace detail {
-
-inline constexpr const char* shm_directory = "/dev/shm";  // where shm_open looks on Linux
-
-// Lock bytes lie far behind any data; below 2^31 so that 32-bit builds agree.
-inline constexpr off_t slot_locks = 0x40000000;
-inline constexpr off_t name_lock = slot_locks + max_attachments;
-
-class unique_fd {
-public:
-    explicit unique_fd(int fd = -1) noexcept : fd_(fd) {}
-    unique_fd(unique_fd&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
-    unique_fd& operator=(unique_fd&& o) noexcept {
-        std::swap(fd_, o.fd_);
-        return *this;
-    }
-    ~unique_fd() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    [[nodiscard]] int get() const noexcept { return fd_; }
-    explicit operator bool() const noexcept { return fd_ >= 0; }
-
-private:
-    int fd_;
-};
-
-// Locks that belong to the open file, not to the process (F_OFD_*): the kernel drops them when the
-// last descriptor of the open file goes, whatever way its process ended.
-class kernel_locks {
-public:
-    explicit kernel_locks(unique_fd fd) noexcept : fd_(std::move(fd)) {}
-
-    [[nodiscard]] bool try_lock(std::uint32_t slot) noexcept { return set(F_WRLCK, slot_at(slot)); }
-    void unlock(std::uint32_t slot) noexcept { static_cast<void>(set(F_UNLCK, slot_at(slot))); }
-    [[nodiscard]] bool held(std::uint32_t slot) const noexcept {
-        return conflict(slot_at(slot), 1).has_value();
-    }
-
-    [[nodiscard]] bool try_lock_all_slots() noexcept {
-        return set(F_WRLCK, slot_locks, max_attachments);
-    }
-    void unlock_all_slots() noexcept {
-        static_cast<void>(set(F_UNLCK, slot_locks, max_attachments));
-    }
-    // Whether some process holds all slots at once: it is about to remove the segment.
-    [[nodiscard]] bool being_removed() const noexcept {
-        return conflict(slot_locks, max_attachments) == off_t{max_attachments};
-    }
-    [[nodiscard]] bool try_lock_name() noexcept { return set(F_WRLCK, name_lock); }
-    void unlock_name() noexcept { static_cast<void>(set(F_UNLCK, name_lock)); }
-
-    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
-    void replace(unique_fd fd) noexcept { fd_ = std::move(fd); }
-
-private:
-    static off_t slot_at(std::uint32_t slot) noexcept {
-        return slot_locks + static_cast<off_t>(slot);
-    }
-    bool set(short type, off_t start, off_t length = 1) noexcept {
-        struct flock lock = describe(type, start, length);
-        int result;
-        do result = ::fcntl(fd_.get(), F_OFD_SETLK, &lock);
-        while (result != 0 && errno == EINTR);
-        return result == 0;
-    }
-    // Length of a lock that somebody else holds in that range. A file we cannot ask about counts
-    // as locked: nothing is taken from anyone on the strength of a failed question.
-    [[nodiscard]] std::optional<off_t> conflict(off_t start, off_t length) const noexcept {
-        struct flock lock = describe(F_WRLCK, start, length);
-        if (::fcntl(fd_.get(), F_OFD_GETLK, &lock) != 0) return off_t{1};
-        if (lock.l_type == F_UNLCK) return std::nullopt;
-        return lock.l_len;
-    }
-    static struct flock describe(short type, off_t start, off_t length) noexcept {
-        struct flock lock {};
-        lock.l_type = type;
-        lock.l_whence = SEEK_SET;
-        lock.l_start = start;
-        lock.l_len = length;
-        return lock;
-    }
-
-    unique_fd fd_;
-};
-
-// The segment's name as a path; "/name" and "name" are the same. Throws std::invalid_argument.
-inline std::string shm_path(std::string_view name) {
-    const std::string_view bare = name.starts_with('/') ? name.substr(1) : name;
-    if (bare.empty() || bare.size() > 255 || bare == "." || bare == ".." ||
-        bare.find('/') != std::string_view::npos || bare.find('\0') != std::string_view::npos)
-        throw std::invalid_argument("assay: '" + std::string(name) +
-                                    "' is not a segment name: 1 to 255 bytes without '/'");
-    return std::string(shm_directory) + '/' + std::string(bare);
-}
-
-[[noreturn]] inline void throw_errno(int error, const std::string& call, std::string_view name,
-                                     const std::string& cure) {
-    throw system_failure(error, "assay: " + call + " of segment '" + std::string(name) + "'" +
-                                    (cure.empty() ? "" : " (" + cure + ")"));
-}
-
-// Bytes that can be reserved now: the file system's, but no more than the machine's memory, since a
-// tmpfs may be larger than that and filling it would have the kernel kill processes.
-inline std::uint64_t available_bytes() noexcept {
-    std::uint64_t file_system = std::numeric_limits<std::uint64_t>::max();
-    struct statvfs fs {};
-    if (::statvfs(shm_directory, &fs) == 0) file_system = std::uint64_t{fs.f_bavail} * fs.f_frsize;
-    std::uint64_t memory = 0;
-    if (std::FILE* const info = std::fopen("/proc/meminfo", "re")) {
-        char line[128];
-        unsigned long long kib = 0;
-        while (std::fgets(line, sizeof line, info) != nullptr)
-            if (std::sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
-                std::sscanf(line, "SwapFree: %llu", &kib) == 1)
-                memory += kib * 1024;
-        std::fclose(info);
-    }
-    return memory == 0 ? file_system : std::min(file_system, memory);
-}
-
-[[noreturn]] inline void throw_no_memory(std::string_view name, std::uint64_t size) {
-    throw no_space("assay: no room for segment '" + std::string(name) + "': requested " +
-                   std::to_string(size) + " bytes, available " + std::to_string(available_bytes()) +
-                   " bytes in " + shm_directory +
-                   "; remove unused segments there, or make it larger (mount -o remount,size=)");
-}
-
-// Whether both descriptors and the path lead to one file.
-inline bool same_file(int fd, const std::string& path) noexcept {
-    struct stat ours {
-    }, named{};
-    return ::fstat(fd, &ours) == 0 && ::lstat(path.c_str(), &named) == 0 &&
-           ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
-}
-
-// Tries `f` until it says true, for about a second. Only for waits on a living process that is a
-// few system calls from done; if it is stopped there, the caller reports it instead of hanging.
-template <class F>
-[[nodiscard]] bool patiently(F&& f) {
-    for (int round = 0; round < 1000; ++round) {
-        if (f()) return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return false;
-}
-
-}  // namespace detail
 
 // What a program expects of the bytes of a segment, from its template arguments.
 struct segment_geometry {
@@ -287,8 +140,8 @@ private:
     bool try_attach(const segment_geometry& g, std::uint64_t wanted);
     bool try_create(std::uint64_t size, const shm_options& options, const segment_geometry& g,
                     void (*format_table)(void*));
-    bool reserve(std::uint64_t size);
-    void map(std::uint64_t size);
+    bool reserve(int fd, std::uint64_t size);
+    void map(int fd, std::uint64_t size);
     void unmap() noexcept;
     void validate(const segment_geometry& g, std::uint64_t wanted) const;
     bool enter();
@@ -364,15 +217,14 @@ inline bool attachment::try_attach(const segment_geometry& g, std::uint64_t want
                                          "; its owner can grant access with "
                                          "shm_options::permissions");
     }
-    locks_.replace(std::move(fd));
     struct stat s {};
-    if (::fstat(locks_.fd(), &s) != 0) detail::throw_errno(errno, "fstat", name_, "");
+    if (::fstat(fd.get(), &s) != 0) detail::throw_errno(errno, "fstat", name_, "");
     if (!S_ISREG(s.st_mode) || static_cast<std::uint64_t>(s.st_size) < sizeof(segment_header))
         throw mismatch("assay: '" + name_ + "' has " + std::to_string(s.st_size) +
                        " bytes and is not a segment of this library; another program made it: "
                        "choose another name, or remove " +
                        path_);
-    map(static_cast<std::uint64_t>(s.st_size));  // the file's size, never the caller's
+    map(fd.get(), static_cast<std::uint64_t>(s.st_size));  // the file's size, never the caller's
     try {
         validate(g, wanted);
         if (enter()) return true;
@@ -428,13 +280,15 @@ inline void attachment::validate(const segment_geometry& g, std::uint64_t wanted
 // Registers this process. False when the segment was removed meanwhile.
 inline bool attachment::enter() {
     std::optional<owner_id> id;
+    bool linked = true, full = false;
     const bool decided = detail::patiently([&] {
         // While a slot of ours is locked, the last one to leave cannot remove the segment.
         id = roll().enter(static_cast<std::uint32_t>(::getpid()));
-        return id || !locks_.being_removed();
+        struct stat s {};
+        linked = ::fstat(locks_.fd(), &s) == 0 && s.st_nlink > 0;
+        full = !id && roll().count(nobody) == max_attachments;
+        return id || !linked || full;  // else it is being removed right now
     });
-    struct stat s {};
-    const bool linked = ::fstat(locks_.fd(), &s) == 0 && s.st_nlink > 0;
     if (id && linked) {
         id_ = *id;
         entered_ = true;
@@ -453,18 +307,18 @@ inline bool attachment::enter() {
 // if we die here nothing is left. False when somebody else took the name first.
 inline bool attachment::try_create(std::uint64_t size, const shm_options& options,
                                    const segment_geometry& g, void (*format_table)(void*)) {
-    locks_.replace(detail::unique_fd(
-        ::open(detail::shm_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR)));
-    if (locks_.fd() < 0) {
+    const detail::unique_fd fd(
+        ::open(detail::shm_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!fd) {
         if (errno == ENOSPC) detail::throw_no_memory(name_, size);
         detail::throw_errno(errno, "create", name_,
                             std::string(detail::shm_directory) +
                                 " must be a writable tmpfs that supports O_TMPFILE");
     }
-    if (::fchmod(locks_.fd(), options.permissions) != 0)
-        detail::throw_errno(errno, "fchmod", name_, "");
-    if (!reserve(size)) return false;
-    map(size);
+    // The umask may have taken even our own access, which open_again needs.
+    if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) detail::throw_errno(errno, "fchmod", name_, "");
+    if (!reserve(fd.get(), size)) return false;
+    map(fd.get(), size);
     segment_header& h = *new (base_) segment_header;
     // relaxed, all: nobody else can reach the file; linkat publishes it, and the kernel orders.
     h.magic.store(segment_header::magic_value, relaxed);
@@ -477,7 +331,9 @@ inline bool attachment::try_create(std::uint64_t size, const shm_options& option
     h.policy.store(static_cast<std::uint32_t>(options.policy), relaxed);
     format_table(base_ + g.table_at);
     id_ = *roll().enter(static_cast<std::uint32_t>(::getpid()));  // cannot fail: all slots are free
-    const std::string self = "/proc/self/fd/" + std::to_string(locks_.fd());
+    if (::fchmod(fd.get(), options.permissions) != 0)
+        detail::throw_errno(errno, "fchmod", name_, "");
+    const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
     if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0) {
         created_ = entered_ = true;
         return true;
@@ -492,20 +348,20 @@ inline bool attachment::try_create(std::uint64_t size, const shm_options& option
 // Reserves the memory now, so that a full tmpfs is an error here instead of a SIGBUS later. False
 // when the name has appeared meanwhile: of several creators racing in a nearly full tmpfs each can
 // see the memory that the others hold for a moment, so "no space" is believed only after a while.
-inline bool attachment::reserve(std::uint64_t size) {
+inline bool attachment::reserve(int fd, std::uint64_t size) {
     constexpr std::uint64_t piece = std::uint64_t{64}
                                     << 20;  // a signal undoes one call: keep short
     for (int patience = 0;; ++patience) {
         int error = size > detail::available_bytes() ? ENOSPC : 0;
         for (std::uint64_t done = 0; error == 0 && done < size;) {
             const std::uint64_t n = std::min(piece, size - done);
-            error = ::posix_fallocate(locks_.fd(), static_cast<off_t>(done), static_cast<off_t>(n));
+            error = ::posix_fallocate(fd, static_cast<off_t>(done), static_cast<off_t>(n));
             if (error == 0) done += n;
             if (error == EINTR) error = 0;
         }
         if (error == 0) return true;
         if (error != ENOSPC) detail::throw_errno(error, "posix_fallocate", name_, "");
-        static_cast<void>(::ftruncate(locks_.fd(), 0));  // let go of what we got, for the others
+        static_cast<void>(::ftruncate(fd, 0));  // let go of what we got, for the others
         if (::access(path_.c_str(), F_OK) == 0) return false;
         if (patience == 20) detail::throw_no_memory(name_, size);
         // Not in step with the other creators: the address of a local differs between processes.
@@ -515,12 +371,18 @@ inline bool attachment::reserve(std::uint64_t size) {
     }
 }
 
-inline void attachment::map(std::uint64_t size) {
-    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, locks_.fd(), 0);
+inline void attachment::map(int fd, std::uint64_t size) {
+    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         detail::throw_errno(errno, "mmap of " + std::to_string(size) + " bytes", name_, "");
     base_ = static_cast<std::byte*>(at);
     size_ = size;
+    locks_.replace(detail::open_again(fd));
+    if (locks_.fd() < 0) {
+        const int error = errno;
+        unmap();
+        detail::throw_errno(error, "open through /proc", name_, "is /proc mounted?");
+    }
 }
 
 inline void attachment::unmap() noexcept {
@@ -597,9 +459,7 @@ inline void attachment::delist() noexcept {
 // parent alive for as long as we run. Put an open file of our own under the same number.
 inline void attachment::forget_locks_of_parent() noexcept {
     if (locks_.fd() < 0) return;
-    char self[32];
-    std::snprintf(self, sizeof self, "/proc/self/fd/%d", locks_.fd());
-    const detail::unique_fd own(::open(self, O_RDWR | O_CLOEXEC));
+    const detail::unique_fd own = detail::open_again(locks_.fd());
     if (!own || ::dup3(own.get(), locks_.fd(), O_CLOEXEC) < 0) locks_.replace(detail::unique_fd());
 }
 
