@@ -1,0 +1,159 @@
+// The attachment registry on plain memory, with locks of the test's own in place of the kernel's.
+#include "assay/registry.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace assay;
+
+struct lock_table {
+    std::array<std::atomic<int>, max_attachments> holder{};  // 0: free, else a process
+};
+
+// What one process sees of the locks.
+struct fake_locks {
+    lock_table* table;
+    int process;
+
+    bool try_lock(std::uint32_t slot) noexcept {
+        int free = 0;
+        return table->holder[slot].compare_exchange_strong(free, process) || free == process;
+    }
+    void unlock(std::uint32_t slot) noexcept {
+        int mine = process;
+        table->holder[slot].compare_exchange_strong(mine, 0);
+    }
+    [[nodiscard]] bool held(std::uint32_t slot) const noexcept {
+        const int h = table->holder[slot];
+        return h != 0 && h != process;
+    }
+    void die() noexcept {
+        for (auto& h : table->holder) {
+            int mine = process;
+            h.compare_exchange_strong(mine, 0);
+        }
+    }
+};
+
+struct world {
+    reference_counter counter{};
+    registry_layout shared{};
+    lock_table locks;
+
+    struct process {
+        fake_locks locks;
+        registry<fake_locks> roll;
+        process(world& w, int number) : locks{&w.locks, number}, roll(w.counter, w.shared, locks) {}
+    };
+    std::uint32_t published() { return reference_counter::count_of(counter.value.load(relaxed)); }
+};
+
+TEST(registry, ids_are_alive_from_enter_to_leave) {
+    const auto w = std::make_unique<world>();
+    world::process a(*w, 1), b(*w, 2);
+    const owner_id one = a.roll.enter(100).value(), two = b.roll.enter(100).value();
+    EXPECT_NE(one, two);
+    EXPECT_NE(one, nobody);
+    EXPECT_TRUE(a.roll.alive(one, one));
+    EXPECT_TRUE(a.roll.alive(two, one));
+    EXPECT_EQ(a.roll.count(one), 2u);
+    EXPECT_EQ(w->published(), 2u);
+    b.roll.leave(two);
+    EXPECT_FALSE(a.roll.alive(two, one));
+    EXPECT_EQ(a.roll.count(one), 1u);
+    EXPECT_EQ(w->published(), 1u);
+}
+
+TEST(registry, death_without_leave_is_seen_and_swept) {
+    const auto w = std::make_unique<world>();
+    world::process a(*w, 1), b(*w, 2);
+    const owner_id one = a.roll.enter(1).value(), two = b.roll.enter(2).value();
+    b.locks.die();
+    EXPECT_FALSE(a.roll.alive(two, one));
+    EXPECT_EQ(a.roll.count(one), 1u);
+    EXPECT_EQ(w->published(), 2u) << "the counter at offset 0 waits for a sweep";
+    EXPECT_EQ(a.roll.sweep(one), 1u);
+    EXPECT_EQ(w->published(), 1u);
+    EXPECT_TRUE(a.roll.alive(one, one)) << "a sweep spares its caller";
+    EXPECT_EQ(a.roll.sweep(one), 0u);
+}
+
+TEST(registry, slot_of_the_dead_gets_a_new_incarnation) {
+    const auto w = std::make_unique<world>();
+    world::process a(*w, 1), b(*w, 2), c(*w, 3);
+    const owner_id one = a.roll.enter(1).value(), two = b.roll.enter(2).value();
+    b.locks.die();
+    const owner_id three = c.roll.enter(3).value();
+    EXPECT_EQ(owner_slot(two), owner_slot(three));
+    EXPECT_FALSE(a.roll.alive(two, one));
+    EXPECT_TRUE(a.roll.alive(three, one));
+}
+
+TEST(registry, incarnations_wrap_without_ever_being_nobody) {
+    const auto w = std::make_unique<world>();
+    world::process a(*w, 1);
+    constexpr std::uint64_t last = (1u << owner_incarnation_bits) - 1;
+    w->shared.slots[0].store(last << 32, relaxed);
+    w->shared.high_water.store(1, relaxed);
+    const owner_id id = a.roll.enter(1).value();
+    EXPECT_EQ(owner_slot(id), 0u);
+    EXPECT_EQ(owner_incarnation(id), 1u);
+    EXPECT_EQ(id >> 31, 0u) << "the top bit belongs to owned_lock";
+}
+
+TEST(registry, all_slots_can_be_taken_and_no_more) {
+    const auto w = std::make_unique<world>();
+    std::vector<std::unique_ptr<world::process>> all;
+    for (std::uint32_t i = 0; i < max_attachments; ++i) {
+        all.push_back(std::make_unique<world::process>(*w, static_cast<int>(i) + 1));
+        ASSERT_TRUE(all.back()->roll.enter(i));
+    }
+    EXPECT_EQ(w->published(), max_attachments);
+    world::process late(*w, 5000);
+    EXPECT_FALSE(late.roll.enter(1));
+    all[700]->locks.die();
+    const auto id = late.roll.enter(1);
+    ASSERT_TRUE(id);
+    EXPECT_EQ(owner_slot(*id), 700u);
+}
+
+TEST(registry, nonsense_in_the_words_is_nobody_alive) {
+    const auto w = std::make_unique<world>();
+    world::process a(*w, 1);
+    const owner_id one = a.roll.enter(1).value();
+    w->shared.high_water.store(0xffffffff, relaxed);
+    for (std::uint32_t slot = 1; slot < max_attachments; ++slot)
+        w->shared.slots[slot].store(~std::uint64_t{0}, relaxed);
+    EXPECT_EQ(a.roll.count(one), 1u);
+    EXPECT_FALSE(a.roll.alive(0xffffffff, one));
+    EXPECT_EQ(a.roll.sweep(one), max_attachments - 1);
+}
+
+// Whoever publishes last has seen everyone's change: at rest the counter is exact.
+TEST(registry, concurrent_comings_and_goings_leave_an_exact_counter) {
+    const auto w = std::make_unique<world>();
+    for (int round = 0; round < 200; ++round) {
+        std::vector<std::jthread> threads;
+        for (int t = 1; t <= 4; ++t)
+            threads.emplace_back([&, t] {
+                world::process p(*w, t);
+                for (int i = 0; i < 20; ++i) p.roll.leave(p.roll.enter(1).value());
+                if (t % 2 == 0) static_cast<void>(p.roll.enter(1).value());
+            });
+        threads.clear();
+        ASSERT_EQ(w->published(), 2u);
+        world::process janitor(*w, 9);
+        for (int t = 1; t <= 4; ++t) fake_locks{&w->locks, t}.die();
+        ASSERT_EQ(janitor.roll.sweep(nobody), 2u);
+        ASSERT_EQ(w->published(), 0u);
+    }
+}
+
+}  // namespace
