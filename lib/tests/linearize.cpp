@@ -1,0 +1,129 @@
+// The linearizability search, and the sequential specifications it runs on.
+#include "lib/spec/linearize.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "lib/spec/large_map.hpp"
+#include "lib/spec/object_pool.hpp"
+#include "lib/spec/queue.hpp"
+
+namespace {
+
+using namespace assay::spec;
+
+constexpr std::uint64_t concurrent = 0;
+constexpr std::uint64_t after(std::initializer_list<int> those) {
+    std::uint64_t set = 0;
+    for (const int i : those) set |= std::uint64_t{1} << i;
+    return set;
+}
+
+TEST(linearize, order_of_the_results_is_found_among_overlapping_operations) {
+    history h;
+    h.add({"enqueue", 1, 1}, concurrent);
+    h.add({"enqueue", 2, 1}, concurrent);
+    h.add({"dequeue", 0, 2}, concurrent);
+    const auto order = linearization<queue>::find(h, {2, {}});
+    ASSERT_TRUE(order);
+    EXPECT_EQ(*order, (std::vector<std::size_t>{1, 0, 2}));
+}
+
+TEST(linearize, canary_swapped_elements_are_caught) {
+    history h;
+    h.add({"enqueue", 1, 1}, concurrent);
+    h.add({"enqueue", 2, 1}, after({0}));
+    h.add({"dequeue", 0, 2}, after({0, 1}));
+    EXPECT_FALSE(linearization<queue>::find(h, {2, {}}));
+}
+
+TEST(linearize, canary_empty_and_full_are_not_believed_when_they_cannot_be) {
+    history empty;
+    empty.add({"enqueue", 1, 1}, concurrent);
+    empty.add({"dequeue", 0, none}, after({0}));
+    EXPECT_FALSE(linearization<queue>::find(empty, {2, {}}));
+    history full;
+    full.add({"enqueue", 1, 1}, concurrent);
+    full.add({"enqueue", 2, 0}, after({0}));
+    EXPECT_FALSE(linearization<queue>::find(full, {2, {}}));
+    EXPECT_TRUE(linearization<queue>::find(full, {1, {}}));
+}
+
+// Two stale failures that are each believable and together are not (store buffering).
+TEST(linearize, canary_stale_full_and_stale_empty_together_are_caught) {
+    history h;  // capacity 2, with 7 inside
+    h.add({"enqueue", 8, 1, 0}, concurrent);
+    h.add({"enqueue", 9, 0, 0}, after({0}));  // full
+    h.add({"dequeue", 0, 7, 1}, concurrent);
+    h.add({"dequeue", 0, none, 1}, after({2}));  // empty
+    EXPECT_FALSE(linearization<queue>::find(h, {2, {7}}));
+}
+
+TEST(linearize, operation_of_the_dead_may_have_happened_or_not) {
+    for (const std::int64_t seen : {std::int64_t{5}, none}) {
+        history h;
+        h.add({"enqueue", 5, std::nullopt}, concurrent);
+        h.add({"dequeue", 0, seen}, concurrent);
+        EXPECT_TRUE(linearization<queue>::find(h, {2, {}})) << seen;
+    }
+    history twice;
+    twice.add({"enqueue", 5, std::nullopt}, concurrent);
+    twice.add({"dequeue", 0, 5}, concurrent);
+    twice.add({"dequeue", 0, 5}, after({1}));
+    EXPECT_FALSE(linearization<queue>::find(twice, {2, {}}));
+}
+
+TEST(linearize, canary_double_hand_out_of_an_object_is_caught) {
+    history h;
+    h.add({"acquire", 0, 1}, concurrent);
+    h.add({"acquire", 0, 1}, concurrent);
+    EXPECT_FALSE(linearization<object_pool>::find(h, {3}));
+    h.add({"release", 1, 1}, concurrent);
+    EXPECT_TRUE(linearization<object_pool>::find(h, {3}));
+}
+
+TEST(linearize, pool_is_exhausted_only_when_all_objects_are_taken) {
+    history h;
+    h.add({"acquire", 0, 0}, concurrent);
+    h.add({"acquire", 0, none}, after({0}));
+    EXPECT_FALSE(linearization<object_pool>::find(h, {2}));
+    EXPECT_TRUE(linearization<object_pool>::find(h, {1}));
+}
+
+TEST(linearize, canary_key_missed_while_always_present_is_caught) {
+    history h;
+    h.add({"insert", large_map::pack(1, 10), 1}, concurrent);
+    h.add({"assign", large_map::pack(1, 11), 0}, after({0}));
+    h.add({"find", 1, none}, after({0}));
+    EXPECT_FALSE(linearization<large_map>::find(h));
+    h.operations[2].result = 10;
+    EXPECT_TRUE(linearization<large_map>::find(h));
+    h.operations[2].result = 11;
+    EXPECT_TRUE(linearization<large_map>::find(h));
+}
+
+// Any run of the specification, its operations stretched to overlap, has an explanation.
+TEST(linearize, histories_made_from_a_sequential_run_are_always_explained) {
+    std::mt19937 random(1);
+    for (int round = 0; round < 300; ++round) {
+        history h;
+        queue state{1 + random() % 3, {}};
+        const queue initial = state;
+        for (int i = 0; i < 12; ++i) {
+            const bool enqueues = random() % 2 == 0;
+            operation o{enqueues ? "enqueue" : "dequeue", enqueues ? i : 0, std::nullopt};
+            const std::size_t size = state.elements.size();
+            o.result = enqueues ? (size < state.capacity ? 1 : 0)
+                                : (size == 0 ? none : state.elements.front());
+            state = state.after(o).at(0);
+            const unsigned overlap = static_cast<unsigned>(random() % 4);
+            const unsigned over =
+                i > static_cast<int>(overlap) ? static_cast<unsigned>(i) - overlap : 0;
+            h.add(o, (std::uint64_t{1} << over) - 1);
+        }
+        ASSERT_TRUE(linearization<queue>::find(h, initial)) << "round " << round;
+    }
+}
+
+}  // namespace
