@@ -1,0 +1,102 @@
+// stepped.hpp -- a build of the library in which a test can kill a process before its n-th access
+// to shared memory, or make it give way there. Include it before any header of the library.
+#pragma once
+
+#if defined(ASSAY_ABI)
+#error "the library is already included, without the steps"
+#endif
+#define ASSAY_ABI stepped
+#define ASSAY_STEP() ::testing_stepped::step()
+
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+namespace testing_stepped {
+
+inline thread_local long die_after = 0;       // accesses; 0: never
+inline thread_local std::uint32_t noise = 0;  // seed of random yields; 0: none
+
+inline void step() noexcept {
+    if (noise != 0) {
+        noise ^= noise << 13;  // xorshift32 (Marsaglia, 2003)
+        noise ^= noise >> 17;
+        noise ^= noise << 5;
+        if (noise % 32 == 0) ::sched_yield();
+    }
+    if (die_after > 0 && --die_after == 0) ::kill(::getpid(), SIGKILL);
+}
+
+}  // namespace testing_stepped
+
+#include <assay/owner.hpp>
+
+#include <atomic>
+#include <vector>
+
+#include "lib/tests/processes.hpp"
+
+namespace testing_stepped {
+
+// Who lives, among the processes of one test; in memory that they share.
+class population {
+public:
+    assay::owner_id enter() {
+        const std::uint32_t n = next_.fetch_add(1);
+        pids_[n % limit] = ::getpid();
+        return assay::make_owner(n % assay::max_attachments, 1 + n / assay::max_attachments);
+    }
+    // All that this process ever was is dead now. Called by whoever reaped it.
+    void bury(pid_t pid) {
+        for (auto& p : pids_)
+            if (p == pid) p = -1;
+    }
+    [[nodiscard]] bool alive(assay::owner_id id) const {
+        return pids_[((assay::owner_incarnation(id) - 1) * assay::max_attachments +
+                      assay::owner_slot(id)) %
+                     limit] > 0;
+    }
+
+private:
+    static constexpr std::uint32_t limit = 1u << 15;
+    std::atomic<std::uint32_t> next_;
+    std::atomic<pid_t> pids_[limit];
+};
+
+class member final : public assay::membership {
+public:
+    explicit member(population& all) : all_(all) { id_ = all.enter(); }
+    [[nodiscard]] bool alive(assay::owner_id id) const noexcept override { return all_.alive(id); }
+
+private:
+    assay::owner_id renew() override { return all_.enter(); }
+    population& all_;
+};
+
+// Runs `operation` in a child that is killed before its n-th access, for n = 1, 2, ... until it
+// gets through. `prepare(n)` runs before the fork; `examine(n)` after the death, while the
+// survivors still take the process for a living one that has stopped; `bury` tells them; then
+// `recovered(n)`. Returns the number of accesses.
+template <class Prepare, class Operation, class Examine, class Recovered>
+long killed_at_each_step(population& all, Prepare prepare, Operation operation, Examine examine,
+                         Recovered recovered) {
+    for (long n = 1;; ++n) {
+        prepare(n);
+        testing_processes::child victim([&] {
+            die_after = n;
+            operation();
+            die_after = 0;
+        });
+        const pid_t pid = victim.pid();
+        const int code = victim.exit_code();
+        EXPECT_TRUE(code == 0 || code == 128 + SIGKILL) << code;
+        examine(n);
+        all.bury(pid);
+        recovered(n);
+        if (code != 128 + SIGKILL || testing::Test::HasFailure()) return n - 1;
+    }
+}
+
+}  // namespace testing_stepped
