@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -225,14 +226,13 @@ public:
     }
 
     // Finds room for `size_bytes` and registers it. Null when the name is taken, or when no gap is
-    // large enough or no entry free. First fit; O(n log n). Throws std::invalid_argument for a bad
-    // name, a size of 0, or an alignment that is not a power of two.
+    // large enough or no entry free. First fit; O(n log n). The alignment is of the offset in the
+    // segment, and so of the address up to a page. Throws std::invalid_argument for a bad name, a
+    // size of 0, or an alignment that is not a power of two.
     const entry* allocate(std::string_view name, std::uint64_t size_bytes,
                           std::uint64_t alignment = line_size) {
         check_name(name);
-        if (size_bytes == 0) throw std::invalid_argument("assay: an entry of 0 bytes");
-        if (!std::has_single_bit(alignment) || alignment > max_structure_bytes)
-            throw std::invalid_argument("assay: an alignment is a power of two");
+        if (!plausible(size_bytes, alignment)) throw_implausible(name, size_bytes, alignment);
         const guard hold(*this);
         entry* const free = unused();
         const auto at = gap(size_bytes, alignment);
@@ -252,6 +252,8 @@ public:
         if (const auto d = describe(name)) return {*d, false};
         const guard hold(*this);
         if (const auto d = describe(name)) return {*d, false};  // somebody was faster
+        if (!plausible(wanted.size_bytes, wanted.alignment))
+            throw_implausible(name, wanted.size_bytes, wanted.alignment);
         entry* const free = unused();
         const auto at = gap(wanted.size_bytes, wanted.alignment);
         if (free == nullptr || !at) throw_full(name, wanted.size_bytes, free != nullptr);
@@ -297,10 +299,11 @@ public:
         const std::uint64_t used = get_total_allocated_size();
         return used > end_ - begin_ ? 0 : end_ - begin_ - used;
     }
-    // Whether an entry of that size would find room now.
+    // Whether an entry of that size would find room now; false for what allocate refuses.
     [[nodiscard]] bool can_allocate(std::uint64_t size_bytes,
                                     std::uint64_t alignment = line_size) const noexcept {
-        return get_available_entries() > 0 && gap(size_bytes, alignment).has_value();
+        return plausible(size_bytes, alignment) && get_available_entries() > 0 &&
+               gap(size_bytes, alignment).has_value();
     }
 
     // The active entries, in no particular order. Weakly consistent: an entry that is added or
@@ -423,6 +426,13 @@ private:
         return std::nullopt;
     }
 
+    // Without this, align_up would place an entry of alignment 0 over the segment's header.
+    [[nodiscard]] static bool plausible(std::uint64_t size_bytes,
+                                        std::uint64_t alignment) noexcept {
+        return size_bytes != 0 && std::has_single_bit(alignment) &&
+               alignment <= max_structure_bytes;
+    }
+
     [[nodiscard]] bool inside(const description& d) const noexcept {
         return d.offset >= begin_ && d.offset <= end_ && d.size <= end_ - d.offset;
     }
@@ -432,6 +442,13 @@ private:
                           std::to_string(d.offset) + " + " + std::to_string(d.size) +
                           ", outside the data area " + std::to_string(begin_) + " to " +
                           std::to_string(end_) + "; a broken process has written to this segment");
+    }
+    [[noreturn]] static void throw_implausible(std::string_view name, std::uint64_t size_bytes,
+                                               std::uint64_t alignment) {
+        throw std::invalid_argument("assay: entry '" + std::string(name) + "' of " +
+                                    std::to_string(size_bytes) + " bytes aligned to " +
+                                    std::to_string(alignment) +
+                                    ": it needs at least one byte, and a power of two");
     }
     [[noreturn]] void throw_outside(std::string_view name, const description& d) const {
         throw std::invalid_argument("assay: entry '" + std::string(name) + "' of " +
