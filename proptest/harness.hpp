@@ -72,6 +72,7 @@ public:
         std::optional<std::uint64_t> only;  // one case, by number
         unsigned repeat = 1;                // how often to try that one
         bool isolated = false;              // each attempt in a process of its own
+        double patience = 30;               // seconds without an attempt ending: it hangs
     };
 
     context(progress& p, std::uint64_t seed, std::string_view name, const limits& l);
@@ -155,6 +156,7 @@ struct check {
     bool repeatable = true;       // a case has one outcome; else see sample()
     bool canary = false;          // broken on purpose: must fail
     std::uint64_t longest = 0;    // of a canary's shrunk counterexample, 0: any
+    double patience = 30;         // seconds without an attempt ending: it hangs
 };
 
 // All checks of the program. A file adds its own with a namespace-scope `const registration`.
@@ -177,7 +179,7 @@ struct outcome {
 };
 
 // Executes a check in a process of its own.
-[[nodiscard]] outcome run(const check& what, std::uint64_t seed, const context::limits& limits);
+[[nodiscard]] outcome run(const check& what, std::uint64_t seed, context::limits limits);
 
 // The line to paste that repeats a failure.
 [[nodiscard]] std::string reproduction(const check& what, std::uint64_t seed, const outcome& o);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,9 +22,7 @@ namespace assay_proptest {
 
 namespace {
 
-constexpr double patience = 30;        // seconds without any attempt ending: a hang
-constexpr unsigned attempt_limit = 5;  // seconds for one attempt in a process of its own
-constexpr double shrink_limit = 10;    // seconds
+constexpr double shrink_limit = 10;  // seconds
 
 double seconds_now() {
     timespec t{};
@@ -100,7 +99,9 @@ std::optional<std::string> context::attempt_isolated(const std::function<void()>
     const pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        alarm(attempt_limit);
+        const auto ms = static_cast<long>(limits_.patience * 1000);
+        const itimerval timer{{0, 0}, {ms / 1000, ms % 1000 * 1000}};
+        setitimer(ITIMER_REAL, &timer, nullptr);
         // A hundred candidates that crash would bury the report under theirs.
         const int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
         if (found_at_ > 0) dup2(quiet, STDERR_FILENO);
@@ -135,7 +136,7 @@ std::vector<check>& checks() {
 namespace {
 
 // Waits for a check's process; empty when it ended by itself.
-std::string supervise(pid_t child, const progress& p) {
+std::string supervise(pid_t child, const progress& p, double patience) {
     int status = 0;
     std::uint64_t beat = 0;
     double seen = seconds_now();
@@ -147,8 +148,7 @@ std::string supervise(pid_t child, const progress& p) {
             beat = p.beat;
             seen = seconds_now();
         } else if (seconds_now() - seen > patience) {
-            end = "no attempt ended within " + std::to_string(static_cast<int>(patience)) +
-                  " s: it hangs";
+            end = "no attempt ended within " + std::to_string(patience) + " s: it hangs";
             kill(-child, SIGKILL);
             waitpid(child, &status, 0);
             break;
@@ -176,7 +176,8 @@ outcome run_once(const check& what, std::uint64_t seed, const context::limits& l
         _exit(0);
     }
     setpgid(child, child);
-    end = supervise(child, *p);
+    // In isolation the attempt's own alarm comes first.
+    end = supervise(child, *p, limits.isolated ? 2 * limits.patience + 1 : limits.patience);
     outcome o;
     o.seconds = seconds_now() - begin;
     o.cases = p->cases;
@@ -194,7 +195,8 @@ outcome run_once(const check& what, std::uint64_t seed, const context::limits& l
 
 }  // namespace
 
-outcome run(const check& what, std::uint64_t seed, const context::limits& limits) {
+outcome run(const check& what, std::uint64_t seed, context::limits limits) {
+    limits.patience = what.patience;
     std::string end;
     outcome o = run_once(what, seed, limits, end);
     if (end.empty()) return o;
