@@ -1,0 +1,70 @@
+// explore.hpp -- an exploration from beginning to end: all executions of a program, on all cores.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime.hpp"
+
+namespace assay::checker {
+
+// What is explored. Each worker has its own.
+class subject {
+public:
+    subject() = default;
+    subject(const subject&) = delete;
+    subject& operator=(const subject&) = delete;
+    virtual ~subject() = default;
+
+    [[nodiscard]] virtual std::size_t processes() const = 0;
+    // Runs once: prepares the memory, calls runtime.run, and checks the outcome if that is
+    // complete. Reports errors through runtime.fail.
+    virtual void run(runtime& r, search& s) = 0;
+};
+
+struct limits {
+    std::uint64_t executions = 0;  // 0: no limit
+    double seconds = 0;            // 0: no limit
+};
+
+struct settings {
+    rules allowed;
+    run_options running;
+    limits stop_at;
+    unsigned workers = 1;
+    bool check_liveness = true;
+    std::vector<weakening> weaker;
+    bool force_sc = false;
+};
+
+struct result {
+    verdict what = verdict::verified;
+    std::string message;  // of a failure, or which bound
+    std::uint64_t executions = 0;
+    std::uint64_t blocked = 0;  // executions in which a process waits for what others hide
+    std::uint64_t runs = 0;     // of the program
+    std::uint64_t accesses = 0;
+    std::uint64_t revisits = 0;
+    std::uint64_t rejected = 0;
+    std::uint64_t shared_tasks = 0;
+    std::size_t peak_items = 0;
+    std::size_t peak_graphs = 0;
+    double seconds = 0;
+    std::optional<graph> counterexample;
+    std::vector<site> sites;
+};
+
+// Makes the program of one worker. The tables are the same for all workers.
+using subject_maker = std::function<std::unique_ptr<subject>(location_table&)>;
+
+// Called after each run that ended without an error; only with one worker.
+using observer = std::function<void(const search&, const runtime&)>;
+
+[[nodiscard]] result explore(std::size_t processes, const subject_maker& make, const settings& how,
+                             const observer& watch = {});
+
+}  // namespace assay::checker

@@ -1,0 +1,53 @@
+// fiber.hpp -- one user-level context: a modelled process is one, and so the whole exploration
+// stays in one thread, where switching costs nanoseconds.
+//
+// A fiber that will never go on is simply abandoned and started again with another function.
+// That is what death is: no destructor runs. What its process had allocated is freed by
+// allocations.hpp. (An exception could not unwind it: the library's functions are noexcept.)
+//
+// The switch is a dozen instructions on x86-64 and aarch64; elsewhere, or with
+// -DASSAY_FIBER_UCONTEXT, it is ucontext, which makes two system calls.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#if !defined(ASSAY_FIBER_UCONTEXT) && !defined(__x86_64__) && !defined(__aarch64__)
+#define ASSAY_FIBER_UCONTEXT
+#endif
+#if defined(ASSAY_FIBER_UCONTEXT)
+#include <ucontext.h>
+#endif
+
+namespace assay::checker {
+
+class fiber {
+public:
+    static constexpr std::size_t stack_bytes = 256 * 1024;
+
+    fiber();  // throws std::system_error when there is no memory for the stack
+    ~fiber();
+    fiber(const fiber&) = delete;
+    fiber& operator=(const fiber&) = delete;
+
+    // Prepares a call of entry(argument), which must not return but suspend for ever.
+    void start(void (*entry)(void*), void* argument);
+    void resume();   // called outside: runs the fiber until it suspends
+    void suspend();  // called inside: goes back to where resume was called
+
+    // The fiber's live stack while it is suspended, saved registers included: two suspensions
+    // with the same bytes are the same state of its program.
+    [[nodiscard]] std::span<const std::byte> live_stack() const noexcept;
+
+private:
+    std::byte* stack_;
+    void* here_ = nullptr;  // stack pointer of the suspended fiber
+#if defined(ASSAY_FIBER_UCONTEXT)
+    ucontext_t inside_{};
+    ucontext_t outside_{};
+#else
+    void* outside_ = nullptr;  // stack pointer of the suspended caller of resume
+#endif
+};
+
+}  // namespace assay::checker

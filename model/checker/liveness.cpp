@@ -1,0 +1,75 @@
+#include "liveness.hpp"
+
+namespace assay::checker {
+
+namespace {
+
+[[nodiscard]] bool reads_the_latest(const graph& g, const event& read) {
+    return g.source(read).mo + std::size_t{1} == g.of(read.loc).mo.size();
+}
+
+// What the process read in the lap that it would repeat: a loop that pauses reads the same
+// again and again; one that sleeps or awaits hangs on its last reads.
+template <class F>
+void for_each_read_of_the_last_lap(const graph& g, std::size_t p, F&& f) {
+    const std::size_t n = g.length(p);
+    const bool spins = n > 0 && g.last(p)->what == kind::pause;
+    for (std::size_t i = spins ? n - 1 : n; i-- > 0;) {
+        const event& e = g[{static_cast<std::uint16_t>(p), static_cast<std::uint16_t>(i)}];
+        if (spins ? e.what == kind::pause : !e.reads() || e.condition == until::none) break;
+        if (e.reads()) f(e);
+    }
+}
+
+[[nodiscard]] bool sleeps(const graph& g, std::size_t p) {
+    bool asleep = false;
+    if (g.last(p)->what == kind::pause) return false;
+    for_each_read_of_the_last_lap(
+        g, p, [&](const event& e) { asleep |= e.condition == until::not_queued; });
+    return asleep;
+}
+
+// A sleeper compares the futex word before it falls asleep. Does the word say now that there is
+// nothing to wait for?
+[[nodiscard]] bool sleeps_in_vain(const graph& g, std::size_t p) {
+    for (std::size_t i = g.length(p); i-- > 0;) {
+        const event& e = g[{static_cast<std::uint16_t>(p), static_cast<std::uint16_t>(i)}];
+        if (!e.has(inner)) continue;
+        return g.write(g.of(e.loc).mo.back(), e.loc).val != e.expected;
+    }
+    return false;
+}
+
+}  // namespace
+
+bool knows_the_latest(const graph& g, std::size_t process) {
+    bool all = true;
+    for_each_read_of_the_last_lap(g, process,
+                                  [&](const event& e) { all = all && reads_the_latest(g, e); });
+    return all;
+}
+
+std::optional<failure> classify(const graph& g, const runtime& r) {
+    using state = runtime::state;
+    verdict what = verdict::verified;
+    std::string who;
+    bool died = false;
+    for (std::size_t p = 0; p < g.processes(); ++p) {
+        const state s = r.state_of(p);
+        if (s == state::crashed) died = true;
+        if (s == state::bounded) return std::nullopt;
+        if (s != state::blocked) continue;
+        if (!knows_the_latest(g, p)) return std::nullopt;
+        verdict mine = verdict::deadlock;
+        if (sleeps(g, p)) mine = sleeps_in_vain(g, p) ? verdict::lost_wake_up : verdict::deadlock;
+        if (g.last(p)->what == kind::pause) mine = verdict::livelock;
+        // The most telling one: somebody who sleeps although his condition holds.
+        if (what == verdict::verified || mine == verdict::lost_wake_up) what = mine;
+        who += (who.empty() ? "process " : ", ") + std::to_string(p);
+    }
+    if (what == verdict::verified) return std::nullopt;
+    if (died) what = verdict::blocked_by_dead;
+    return failure{what, who + " can never go on"};
+}
+
+}  // namespace assay::checker

@@ -1,0 +1,396 @@
+#include "runtime.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+namespace assay::checker {
+
+thread_local runtime* runtime::current_ = nullptr;
+
+runtime::runtime(std::size_t processes, const run_options& options, site_table& sites)
+    : processes_(processes), options_(options), sites_table_(&sites), sites_(sites) {}
+runtime::~runtime() = default;
+
+// --- scheduling --------------------------------------------------------------------------------
+
+void runtime::enter(void* argument) {
+    process& p = *static_cast<process*>(argument);
+    runtime& r = *p.owner;
+    try {
+        p.run->call(p.run->argument);
+    } catch (const std::exception& e) {
+        r.stop(verdict::misuse, std::string("an exception leaves a process: ") + e.what());
+    } catch (...) {
+        r.stop(verdict::misuse, "an exception leaves a process");
+    }
+    // It may still die after its last access: the end is a place like any other.
+    if (r.search_->allowed().crashes > 0) r.point();
+    if (p.position < r.g().length(r.self_))
+        r.stop(verdict::nondeterministic,
+               "process " + std::to_string(r.self_) + " ends, where it went on in another run");
+    r.leave(state::finished);
+}
+
+void runtime::run(search& s, std::span<const body> bodies) {
+    search_ = &s;
+    current_ = this;
+    forward_ = false;
+    for (std::size_t i = 0; i < processes_.size(); ++i) {
+        process& p = processes_[i];
+        p.is = state::waiting;
+        p.position = 0;
+        p.run = &bodies[i];
+        p.owner = this;
+        p.changed = false;
+        p.timed_out_for = 0;
+        p.at_last_pause.clear();
+        p.context.start(&enter, &p);
+    }
+    // Replay. A process that waits for the replay of another is simply asked again.
+    for (bool again = true; again && !failed_;) {
+        again = false;
+        for (std::size_t i = 0; i < processes_.size() && !failed_; ++i) {
+            process& p = processes_[i];
+            if (p.is != state::waiting) continue;
+            if (p.position == g().length(i)) continue;
+            resume(i);
+            again |= p.is == state::waiting && p.position < g().length(i);
+        }
+    }
+    // Forward.
+    forward_ = true;
+    for (std::size_t i = 0; i < processes_.size() && !failed_; ++i)
+        if (processes_[i].is == state::waiting) resume(i);
+}
+
+bool runtime::complete() const {
+    return std::all_of(processes_.begin(), processes_.end(), [](const process& p) {
+        return p.is == state::finished || p.is == state::crashed;
+    });
+}
+
+void runtime::resume(std::size_t i) {
+    process& p = processes_[i];
+    do {
+        p.pausing = false;
+        self_ = i;
+        p.context.resume();
+        if (p.pausing) compare_states(p);
+    } while (p.pausing && !failed_ && p.is == state::waiting);
+}
+
+// Suspends the running process. Returns only if it is state::waiting and resumed.
+void runtime::leave(state how) {
+    process& p = processes_[self_];
+    p.is = how;
+    p.context.suspend();
+}
+
+void runtime::block() {
+    leave(state::blocked);
+    std::terminate();
+}
+
+void runtime::fail(verdict what, std::string message) {
+    if (!failed_) failed_ = failure{what, std::move(message)};
+}
+
+void runtime::stop(verdict what, std::string message) {
+    fail(what, std::move(message));
+    block();
+}
+
+// --- accesses ----------------------------------------------------------------------------------
+
+answer runtime::perform(const request& r, const std::source_location& at) {
+    process& p = processes_[self_];
+    ++stats_.accesses;
+    if (p.position < g().length(self_)) return replay(p, r, at);
+    return extend(p, r, at);
+}
+
+answer runtime::replay(process& p, const request& r, const std::source_location& at) {
+    const event_id id{static_cast<std::uint16_t>(self_), p.position};
+    const event& e = g()[id];
+    if (at_its_death(p)) {
+        leave(state::crashed);
+        std::terminate();
+    }
+    if (e.what != r.what || e.loc != r.loc || e.operation != r.operation || e.size != r.size ||
+        e.condition != r.condition || e.operand != r.operand || e.expected != r.expected)
+        differs(p, e, r, at);
+    if (e.reads() && e.rf.process != self_) wait_for(e.rf);
+    return done(p, id);
+}
+
+answer runtime::await(const request& r, const std::source_location& at) {
+    const answer a = perform(r, at);
+    if (!holds(r.condition, a.seen, r.expected)) block();
+    return a;
+}
+
+// Goes past the event, and the rest of a read-modify-write with it.
+answer runtime::done(process& p, event_id id) {
+    const event& e = g()[id];
+    const answer a{e.val, succeeds(e)};
+    p.position = static_cast<std::uint16_t>(id.index + 1);
+    if (a.succeeded)
+        p.position = static_cast<std::uint16_t>(p.position + (e.operation == op::sleep ? 2 : 1));
+    if (e.writes() || a.succeeded) p.changed = true;
+    return a;
+}
+
+void runtime::wait_for(event_id w) {
+    while (w != initial && processes_[w.process].position <= w.index &&
+           processes_[w.process].is == state::waiting)
+        leave(state::waiting);
+}
+
+// All that the graph knows of this process has been replayed: waits for the second phase.
+void runtime::reach_the_end_of_the_graph() {
+    while (!forward_) leave(state::waiting);
+}
+
+bool runtime::at_its_death(const process& p) const {
+    return g()[{static_cast<std::uint16_t>(self_), p.position}].has(crash);
+}
+
+// The process is about to add an event to the graph.
+void runtime::start_event(process& p) {
+    reach_the_end_of_the_graph();
+    if (p.position >= options_.max_events) {
+        leave(state::bounded);
+        std::terminate();
+    }
+    offer_crash();
+}
+
+answer runtime::extend(process& p, const request& r, const std::source_location& at) {
+    start_event(p);
+    const auto& s = sites_.find(at, r.what, r.operation, r.success, r.failure);
+    event e;
+    e.what = r.what;
+    e.operation = r.operation;
+    e.condition = r.condition;
+    e.success = s.success;
+    e.failure = s.failure;
+    e.size = r.size;
+    e.flags = r.flags;
+    e.loc = r.loc;
+    e.word = r.word;
+    e.site = s.id;
+    e.operand = r.operand;
+    e.expected = r.expected;
+    if (r.what == kind::write) e.val = r.operand;
+    return done(p, search_->add(self_, e));
+}
+
+// A death matters to the others only where it comes after something that they can see, so that
+// is where it is offered: at the start, and after each write (atomic or plain). One who sleeps
+// leaves the queue when it dies, as if it had died before; but once woken, it has used up a wake.
+void runtime::offer_crash() {
+    if (search_->allowed().crashes == 0) return;
+    const event* const last = g().last(self_);
+    const bool asleep = last != nullptr && last->operation == op::sleep && last->writes() &&
+                        queued(last->val, self_);
+    const bool woken_up = last != nullptr && last->condition == until::not_queued;
+    if (last == nullptr || (last->writes() && !asleep) || last->what == kind::point || woken_up ||
+        search_->allowed().crash_at_every_event)
+        search_->may_crash_here(self_);
+}
+
+void runtime::differs(const process& p, const event& expected, const request& r,
+                      const std::source_location& at) {
+    const auto describe = [](kind k, op o, location_id loc) {
+        const char* const kinds[] = {"read", "write", "fence", "pause", "point"};
+        return std::string(kinds[static_cast<int>(k)]) + " (operation " +
+               std::to_string(static_cast<int>(o)) + ", location " + std::to_string(loc) + ")";
+    };
+    stop(verdict::nondeterministic,
+         "event " + std::to_string(p.position) + " of process " + std::to_string(self_) +
+             " was a " + describe(expected.what, expected.operation, expected.loc) + " at " +
+             where(expected.site) + ", and now is a " + describe(r.what, r.operation, r.loc) +
+             " at " + at.file_name() + ":" + std::to_string(at.line()));
+}
+
+std::string runtime::where(site_id s) const {
+    const site found = sites_table_->get(s);
+    return found.file.empty() ? "?" : found.file + ":" + std::to_string(found.line);
+}
+
+clock runtime::known() const {
+    const process& p = processes_[self_];
+    return p.position == 0 ? clock{}
+                           : g()[{static_cast<std::uint16_t>(self_),
+                                  static_cast<std::uint16_t>(p.position - 1)}]
+                                 .hb;
+}
+
+// --- pause: is this loop going anywhere? -------------------------------------------------------
+// If the process is in the very state in which it was at its last pause (same stack, same
+// registers) and has changed nothing in between, then everything since was without effect: each
+// execution in which it goes on is one in which that lap is left out. So it stops here, and
+// goes on only if a new write revisits one of the reads of the lap. A loop that counts its laps
+// is in another state each time, and is not stopped.
+
+void runtime::pause() {
+    process& p = processes_[self_];
+    if (p.position < g().length(self_)) {
+        const event& e = g()[{static_cast<std::uint16_t>(self_), p.position}];
+        if (at_its_death(p)) {
+            leave(state::crashed);
+            std::terminate();
+        }
+        if (e.what != kind::pause) {
+            request r;
+            r.what = kind::pause;
+            differs(p, e, r, std::source_location::current());
+        }
+    } else {
+        start_event(p);
+        event e;
+        e.what = kind::pause;
+        search_->add(self_, e);
+    }
+    ++p.position;
+    p.pausing = true;
+    leave(state::waiting);
+}
+
+void runtime::compare_states(process& p) {
+    const auto now = p.context.live_stack();
+    const bool same = !p.changed && p.at_last_pause.size() == now.size() &&
+                      std::memcmp(p.at_last_pause.data(), now.data(), now.size()) == 0;
+    p.at_last_pause.assign(now.begin(), now.end());
+    p.changed = false;
+    if (same) p.is = state::blocked;
+}
+
+// --- plain memory ------------------------------------------------------------------------------
+
+void runtime::plain_read(cell_id c, const std::source_location& at) {
+    process& p = processes_[self_];
+    const race_detector::access mine{
+        static_cast<std::uint16_t>(self_), p.position,
+        sites_.find(at, kind::read, op::none, order::relaxed, order::relaxed).id, false};
+    race_detector::access other;
+    const auto outcome = races_.read(c, mine, known(), other);
+    if (outcome != race_detector::outcome::fine) check_race(outcome, mine, other);
+}
+
+void runtime::plain_write(cell_id c, const std::source_location& at) {
+    process& p = processes_[self_];
+    if (search_->allowed().crashes > 0 && options_.crash_between_plain_writes) point();
+    p.changed = true;
+    const race_detector::access mine{
+        static_cast<std::uint16_t>(self_), p.position,
+        sites_.find(at, kind::write, op::none, order::relaxed, order::relaxed).id, true};
+    race_detector::access other;
+    const auto outcome = races_.write(c, mine, known(), other);
+    if (outcome != race_detector::outcome::fine) check_race(outcome, mine, other);
+}
+
+// A place where the process can die, although nothing happens there: between plain writes.
+void runtime::point() {
+    request r;
+    r.what = kind::point;
+    r.size = 0;
+    perform(r, std::source_location::current());
+}
+
+void runtime::check_race(race_detector::outcome o, const race_detector::access& mine,
+                         const race_detector::access& other) {
+    if (!options_.check_races) return;
+    if (o == race_detector::outcome::uninitialised)
+        stop(verdict::uninitialised_read, "process " + std::to_string(mine.process) +
+                                              " reads what nobody wrote, at " + where(mine.site));
+    stop(verdict::data_race, "process " + std::to_string(mine.process) +
+                                 (mine.write ? " writes at " : " reads at ") + where(mine.site) +
+                                 " what process " + std::to_string(other.process) +
+                                 (other.write ? " writes at " : " reads at ") + where(other.site) +
+                                 ", and neither happens before the other");
+}
+
+// --- the futex ---------------------------------------------------------------------------------
+// The sleepers of a word are a location of their own: a queue as a value, and each call one
+// read-modify-write of it, as each takes the lock of the kernel's queue once. A sleep compares the
+// futex word in between, so no wake can come between comparing and falling asleep.
+
+bool runtime::sleep(location_id sleepers, location_id word, value seen, bool timed,
+                    const std::source_location& at) {
+    process& p = processes_[self_];
+    request r;
+    r.what = kind::read;
+    r.flags = rmw;
+    r.operation = op::sleep;
+    r.success = order::acq_rel;
+    r.loc = sleepers;
+    r.word = word;
+    r.operand = self_;
+    r.expected = seen;
+    perform(r, at);
+    const event_id look{static_cast<std::uint16_t>(self_),
+                        static_cast<std::uint16_t>(p.position - 2)};
+    wait_for(g()[look].rf);
+    if (g()[look].val != seen) return true;
+
+    request leave_queue = r;
+    leave_queue.operation = op::leave;
+    leave_queue.expected = 0;
+
+    // A sleep that ends by itself is a point instead of the read below.
+    if (p.position < g().length(self_) &&
+        g()[{static_cast<std::uint16_t>(self_), p.position}].has(woken)) {
+        ++p.position;
+        perform(leave_queue, at);
+        return true;
+    }
+    request asleep;
+    asleep.condition = until::not_queued;
+    asleep.success = order::acquire;
+    asleep.loc = sleepers;
+    asleep.expected = self_;
+    if (!queued(perform(asleep, at).seen, self_)) return true;
+
+    // A deadline passes only after somebody has died, once for each death: short sleeps are how
+    // the library survives a dead waker, and must not hide a wake that a living one forgot.
+    for (std::size_t other = 0; timed && other < processes_.size(); ++other) {
+        if (search_->allowed().crashes == 0) break;
+        if (other == self_ || (p.timed_out_for >> other & 1) != 0) continue;
+        request death;
+        death.condition = until::equal;
+        death.success = order::acquire;
+        death.size = 1;
+        death.loc = static_cast<location_id>(other);
+        death.expected = 1;
+        if (perform(death, at).seen == 0) continue;
+        p.timed_out_for |= 1u << other;
+        perform(leave_queue, at);
+        return false;
+    }
+    block();
+}
+
+int runtime::wake(location_id sleepers, int n, const std::source_location& at) {
+    request r;
+    r.what = kind::read;
+    r.flags = rmw;
+    r.operation = op::wake;
+    r.success = order::acq_rel;
+    r.loc = sleepers;
+    r.operand = static_cast<value>(n);
+    const value asleep = sleeping(perform(r, at).seen);
+    return static_cast<int>(std::min<value>(asleep, r.operand));
+}
+
+bool runtime::alive(std::size_t p, const std::source_location& at) {
+    if (search_->allowed().crashes == 0) return true;
+    request r;
+    r.success = order::acquire;
+    r.size = 1;
+    r.loc = static_cast<location_id>(p);
+    return perform(r, at).seen == 0;
+}
+
+}  // namespace assay::checker

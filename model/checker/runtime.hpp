@@ -1,0 +1,165 @@
+// runtime.hpp -- runs the program once, along a graph and then beyond it.
+//
+// Each process is a fiber. One run has two phases:
+//
+//   replay    every process goes as far as the graph knows it. Each access must be the one that
+//             the graph has there (if not, the program is not deterministic, and that is an
+//             error); a read waits until the process that wrote its value has got past that
+//             write. This order matters only to plain memory, which is not in the graph.
+//   forward   the leftmost process that can goes on until it ends or blocks, then the next; each
+//             access adds an event, and leaves what else could have happened to the search.
+//
+// Which process goes first is a function of the graph alone. Nothing that happens in the forward
+// phase can unblock a process: a write that it was waiting for *revisits* its read, in another
+// run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fiber.hpp"
+#include "race.hpp"
+#include "search.hpp"
+#include "site.hpp"
+#include "verdict.hpp"
+
+namespace assay::checker {
+
+// One access to shared memory as the program makes it.
+struct request {
+    kind what = kind::read;
+    op operation = op::none;
+    until condition = until::none;
+    order success = order::relaxed;
+    order failure = order::relaxed;
+    std::uint8_t size = 8;
+    std::uint8_t flags = 0;
+    location_id loc = 0;
+    location_id word = 0;
+    value operand = 0;
+    value expected = 0;
+};
+
+struct answer {
+    value seen = 0;
+    bool succeeded = false;
+};
+
+struct run_options {
+    std::size_t max_events = 400;  // per process, against loops without end
+    bool check_races = true;
+    // Also between two plain writes, not only between two atomic ones.
+    bool crash_between_plain_writes = true;
+};
+
+class runtime {
+public:
+    enum class state : std::uint8_t {
+        waiting,  // has more to do: at the end of the graph, or waits for another's replay
+        finished,
+        blocked,  // at an event that blocks
+        crashed,
+        bounded,  // has reached max_events
+    };
+    struct body {
+        void (*call)(void*);
+        void* argument;
+    };
+
+    runtime(std::size_t processes, const run_options& options, site_table& sites);
+    ~runtime();
+    runtime(const runtime&) = delete;
+    runtime& operator=(const runtime&) = delete;
+
+    // Runs these processes along the search's current graph and beyond. Afterwards state_of tells
+    // how each ended. Stops early when something failed.
+    void run(search& s, std::span<const body> processes);
+    [[nodiscard]] state state_of(std::size_t p) const { return processes_[p].is; }
+    [[nodiscard]] bool complete() const;
+    [[nodiscard]] const std::optional<failure>& failed() const noexcept { return failed_; }
+    void fail(verdict what, std::string message);
+    void forget_failure() { failed_.reset(); }
+
+    // --- called by the program, inside a process
+    [[nodiscard]] static runtime* current() noexcept { return current_; }
+    [[nodiscard]] std::size_t self() const noexcept { return self_; }
+
+    answer perform(const request& r, const std::source_location& at);
+    void pause();
+    // A read that blocks its process unless the value satisfies the request's condition.
+    answer await(const request& r, const std::source_location& at);
+    // Ends this process for the rest of the run.
+    [[noreturn]] void block();
+    // A mark at the current place in the program: how many events, and what is known there.
+    [[nodiscard]] clock known() const;
+    void plain_read(cell_id c, const std::source_location& at);
+    void plain_write(cell_id c, const std::source_location& at);
+    void initialise(cell_id c) { races_.initialise(c); }
+    void forget_races() { races_.reset(); }
+    // Reports a failure and ends the run.
+    [[noreturn]] void stop(verdict what, std::string message);
+
+    [[nodiscard]] bool sleep(location_id sleepers, location_id word, value seen, bool timed,
+                             const std::source_location& at);
+    int wake(location_id sleepers, int n, const std::source_location& at);
+    [[nodiscard]] bool alive(std::size_t p, const std::source_location& at);
+
+    struct statistics {
+        std::uint64_t accesses = 0;  // modelled, in all runs
+    };
+    [[nodiscard]] const statistics& stats() const noexcept { return stats_; }
+
+private:
+    struct process {
+        fiber context;
+        state is = state::finished;
+        std::uint16_t position = 0;  // events done in this run
+        const body* run = nullptr;
+        runtime* owner = nullptr;
+        bool pausing = false;
+        bool changed = false;             // has written something since the last pause
+        std::uint32_t timed_out_for = 0;  // deaths that already ended a sleep of this process
+        std::vector<std::byte> at_last_pause;
+    };
+
+    static void enter(void* argument);
+    void resume(std::size_t p);
+    void leave(state how);
+    static void compare_states(process& p);
+    [[nodiscard]] bool at_its_death(const process& p) const;
+    void start_event(process& p);
+
+    [[nodiscard]] const graph& g() const noexcept { return search_->current(); }
+    answer replay(process& p, const request& r, const std::source_location& at);
+    answer extend(process& p, const request& r, const std::source_location& at);
+    answer done(process& p, event_id id);
+    void wait_for(event_id w);
+    void reach_the_end_of_the_graph();
+    void offer_crash();
+    void point();
+    void check_race(race_detector::outcome o, const race_detector::access& mine,
+                    const race_detector::access& other);
+    [[nodiscard]] std::string where(site_id s) const;
+    [[noreturn]] void differs(const process& p, const event& expected, const request& r,
+                              const std::source_location& at);
+
+    static thread_local runtime* current_;
+
+    std::vector<process> processes_;
+    std::size_t self_ = 0;
+    search* search_ = nullptr;
+    bool forward_ = false;
+    run_options options_;
+    site_table* sites_table_;
+    site_cache sites_;
+    race_detector races_;
+    std::optional<failure> failed_;
+    statistics stats_;
+};
+
+}  // namespace assay::checker

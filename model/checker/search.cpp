@@ -1,0 +1,389 @@
+#include "search.hpp"
+
+#include <algorithm>
+
+#include "mutant.hpp"
+
+namespace assay::checker {
+
+search::search(std::size_t processes, const location_table& locations, const rules& r)
+    : rules_(r), locations_(&locations), processes_(processes) {
+    stack_.push_back({new_graph(), {}});
+}
+search::~search() = default;
+
+std::unique_ptr<graph> search::new_graph() {
+    if (spare_graphs_.empty()) return std::make_unique<graph>(processes_, *locations_);
+    auto g = std::move(spare_graphs_.back());
+    spare_graphs_.pop_back();
+    return g;
+}
+
+void search::later(item it) {
+    it.s = g().next_stamp() - 1;
+    stack_.back().items.push_back(it);
+    stats_.peak_items = std::max(stats_.peak_items, ++items_);
+}
+
+std::size_t search::count(flag f) const {
+    const graph& in = current();
+    std::size_t n = 0;
+    for (std::size_t p = 0; p < in.processes(); ++p)
+        for (std::uint16_t i = 0; i < in.length(p); ++i)
+            n += in[{static_cast<std::uint16_t>(p), i}].has(f);
+    return n;
+}
+
+// --- forward: the latest write, always ---------------------------------------------------------
+// What is added here is never inconsistent: RC11 can always go on with the latest write.
+
+event_id search::add(std::size_t process, const event& like) {
+    if (like.reads()) return add_read(process, like);
+    if (like.writes()) return add_write(process, like);
+    const event_id id = g().append(process, like);
+    g()[id].ord = like.success;
+    derive(g(), id, rules_.sequence);
+    return id;
+}
+
+event_id search::add_read(std::size_t process, const event& like) {
+    // Before the read is there: that is where the sleeper would be when it woke by itself.
+    if (like.condition == until::not_queued &&
+        count(woken) < static_cast<std::size_t>(rules_.spurious_wakes))
+        later({item::type::wake, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0});
+
+    const event* const previous = g().last(process);
+    const clock known = previous == nullptr ? clock{} : previous->hb;
+    const event_id r = g().append(process, like);
+    const auto& mo = g().history_for(like.loc).mo;
+    const std::size_t last = mo.size() - 1;
+    for (std::size_t p = coherence_bound(g(), like.loc, known); p < last; ++p) {
+        // A wait that sees a value it does not want is worth exploring only with the latest
+        // one: no newer write can then be the one that it was waiting for.
+        if (rules_.filter_waits &&
+            !holds(like.condition, g().write(mo[p], like.loc).val, like.expected))
+            continue;
+        later({item::type::read, r, mo[p], {}, 0});
+    }
+    g().add_read(r);
+    set_source(r, mo[last]);
+    static_cast<void>(complete_rmw(process));
+    return r;
+}
+
+event_id search::add_write(std::size_t process, const event& like) {
+    const event_id a = g().append(process, like);
+    g()[a].ord = like.success;
+    derive(g(), a, rules_.sequence);
+
+    const event* const previous = g().before(a);
+    const auto& mo = g().history_for(like.loc).mo;
+    const std::size_t last = mo.size() - 1;
+    const clock known = previous == nullptr ? clock{} : previous->hb;
+    for (std::size_t p = coherence_bound(g(), like.loc, known); p < last; ++p)
+        if (keeps_atomicity(g(), like.loc, p) || is(mutant::forward_splits_rmw))
+            later({item::type::write, a, {}, mo[p], 0});
+    g().place(a, last);
+    revisit_from(a);
+    return a;
+}
+
+void search::may_crash_here(std::size_t process) {
+    if ((rules_.may_crash >> process & 1) == 0) return;
+    if (count(crash) >= static_cast<std::size_t>(rules_.crashes)) return;
+    later({item::type::crash, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0});
+}
+
+// Makes r, the last event of its process, read from w. A weak compare-exchange that now succeeds
+// could fail as well, which may even be consistent where success is not: its order differs.
+void search::set_source(event_id r, event_id w) {
+    event& e = g()[r];
+    e.rf = w;
+    e.flags = static_cast<std::uint8_t>(e.flags & ~failed);
+    derive(g(), r, rules_.sequence);
+    if (e.has(weak) && succeeds(e) &&
+        count(failed) < static_cast<std::size_t>(rules_.spurious_failures))
+        later({item::type::fail, r, {}, {}, 0});
+}
+
+// Adds what follows, by itself and at once, if the last event of the process is the read half of
+// a read-modify-write: its write half and, for a sleep, the read of the futex word before that.
+// False if the graph is then inconsistent.
+bool search::complete_rmw(std::size_t process) {
+    event_id r = g().last_id(process);
+    if (g()[r].operation == op::sleep) {
+        const event read = g()[r];
+        event look;
+        look.what = kind::read;
+        look.flags = inner;
+        look.loc = read.word;
+        look.site = read.site;
+        look.expected = read.expected;
+        look.size = (*locations_)[read.word].size;
+        add_read(process, look);  // and completes it
+        return g().placed(g().last_id(process)) && consistent();
+    }
+    const bool sleeps = g()[r].has(inner);
+    if (sleeps) --r.index;
+    const event read = g()[r];
+    if (!succeeds(read)) return true;
+
+    event half;
+    half.what = kind::write;
+    half.flags = rmw;
+    half.operation = read.operation;
+    half.loc = read.loc;
+    half.size = read.size;
+    half.site = read.site;
+    half.ord = half.success = read.ord;
+    const bool stays_awake = sleeps && g().last(process)->val != read.expected;
+    half.val = stays_awake ? read.val
+                           : truncate(result_of(read.operation, read.val, read.operand), read.size);
+    const event_id w = g().append(process, half);
+    derive(g(), w, rules_.sequence);
+
+    // If another RMW has taken the write that we read from, there is no place for ours and this
+    // graph is a dead end. But our write must still offer itself to that RMW (or to an older
+    // read): half of all executions are found that way.
+    const std::size_t position = g().source(read).mo;
+    const bool taken = g().taken(read.loc, position);
+    if (!taken) g().place(w, position);
+    if (!taken || !is(mutant::taken_rmw_is_dropped)) revisit_from(w);
+    return !taken && consistent();
+}
+
+// --- revisits ----------------------------------------------------------------------------------
+
+// Write a has just been added: which older reads could read from it instead? Called once for
+// every write, whatever its place in mo.
+void search::revisit_from(event_id a) {
+    clock prefix = g()[a].porf;
+    prefix.count[a.process] = a.index;
+
+    // From the youngest event down, those of the prefix left out. `kept` is what would remain.
+    clock kept = prefix;
+    for (std::size_t p = 0; p < g().processes(); ++p)
+        kept.count[p] = static_cast<std::uint16_t>(g().length(p));
+    kept.count[a.process] = a.index;
+    for (;;) {
+        event_id e = initial;
+        for (std::uint16_t p = 0; p < g().processes(); ++p) {
+            if (kept.count[p] <= prefix.count[p]) continue;
+            const event_id tail{p, static_cast<std::uint16_t>(kept.count[p] - 1)};
+            if (e == initial || g()[tail].at > g()[e].at) e = tail;
+        }
+        if (e == initial) return;
+        const bool maximal = maximally_added(e, prefix);
+        if (maximal || is(mutant::revisit_stale_reads))
+            if (g()[e].reads() && g()[e].loc == g()[a].loc) offer(a, e, kept);
+        // Every older read would remove e as well, which the search would not add again like that.
+        if (!maximal && !is(mutant::skip_instead_of_stop)) return;
+        --kept.count[e.process];
+    }
+}
+
+// Leaves an item for each place in mo that a can have when e reads from it and only `kept` and a
+// remain.
+void search::offer(event_id a, event_id e, const clock& kept) {
+    const location_id loc = g()[a].loc;
+    const auto known = [&](event_id id) {
+        const event* const previous = g().before(id);
+        return previous == nullptr ? std::size_t{0} : coherence_bound(g(), loc, previous->hb);
+    };
+    std::size_t from = known(a);
+    if (!is(mutant::revisit_ignores_bound)) from = std::max(from, known(e));
+
+    const auto& mo = g().of(loc).mo;
+    std::size_t to = mo.size() - 1;
+    if (g()[a].has(rmw)) {  // has one place only
+        const event* read = g().before(a);
+        if (read->has(inner)) --read;
+        const std::size_t position = g().source(*read).mo;
+        if (position < from) return;
+        from = to = position;
+    }
+    for (std::size_t p = from; p <= to; ++p) {
+        if (!kept.contains(mo[p])) continue;
+        std::size_t next = p + 1;
+        while (next < mo.size() && !kept.contains(mo[next])) ++next;
+        const bool splits = next < mo.size() && g()[mo[next]].has(rmw);
+        if (!splits || is(mutant::revisit_splits_rmw)) later({item::type::revisit, e, a, mo[p], 0});
+    }
+}
+
+// Would the search add e again just as it is, if it and everything younger outside the prefix of
+// the revisiting write were removed? The paper's condition on Deleted, evaluated for one event.
+bool search::maximally_added(event_id id, const clock& prefix) const {
+    const graph& g = current();
+    const event& e = g[id];
+    if (e.has(crash) && !is(mutant::crash_is_deletable)) return false;
+    if (e.has(failed) && !is(mutant::spurious_is_deletable)) return false;
+    if (e.has(woken)) return false;
+    if (!e.accesses()) return true;
+
+    const bool ignore_prefix = is(mutant::maximal_ignores_prefix);
+    const auto previous = [&](event_id other) {
+        return other == initial || g[other].at <= e.at ||
+               (!ignore_prefix && prefix.contains(other));
+    };
+    event_id w = id;
+    if (e.writes()) {
+        // Read by an older read: then e was itself a revisit, and not added here.
+        if (!is(mutant::delete_read_writes))
+            for (const event_id r : g.of(e.loc).reads)
+                if (g[r].rf == id && g[r].at < e.at) return false;
+    } else {
+        w = e.rf;
+        // A source that is younger is deleted as well, and fails the test above; so this line
+        // decides nothing, but it is the definition.
+        if (!is(mutant::no_rf_in_previous) && !previous(w)) return false;
+        if (is(mutant::delete_stale_reads)) return true;
+    }
+    const auto& mo = g.of(e.loc).mo;
+    for (std::size_t p = g.write(w, e.loc).mo + std::size_t{1}; p < mo.size(); ++p)
+        if (mo[p] != id && previous(mo[p])) return false;
+    return true;
+}
+
+// {events not younger than e} u prefix. A count per process describes it, because stamps rise
+// along po and the prefix is closed under po.
+clock search::kept_by(event_id e, const clock& prefix) const {
+    const graph& g = current();
+    clock kept = prefix;
+    for (std::uint16_t p = 0; p < g.processes(); ++p) {
+        std::size_t n = g.length(p);
+        while (n > prefix.count[p] && g[{p, static_cast<std::uint16_t>(n - 1)}].at > g[e].at) --n;
+        kept.count[p] = static_cast<std::uint16_t>(n);
+    }
+    return kept;
+}
+
+// --- backward: take an item --------------------------------------------------------------------
+
+bool search::backtrack() {
+    while (!stack_.empty()) {
+        auto& items = stack_.back().items;
+        if (items.empty()) {
+            spare_graphs_.push_back(std::move(stack_.back().g));
+            spare_items_.push_back(std::move(items));
+            stack_.pop_back();
+            continue;
+        }
+        const item it = items.back();
+        items.pop_back();
+        --items_;
+        if (apply(it)) return true;
+        ++stats_.rejected;
+    }
+    return false;
+}
+
+bool search::apply(const item& it) {
+    g().cut(it.s);
+    switch (it.what) {
+        case item::type::read:
+            return apply_read(it);
+        case item::type::write:
+            return apply_write(it);
+        case item::type::revisit:
+            return apply_revisit(it);
+        case item::type::fail:
+            return apply_failure(it);
+        case item::type::wake:
+            return apply_wake(it);
+        case item::type::crash:
+            return apply_crash(it);
+    }
+    return false;
+}
+
+bool search::apply_read(const item& it) {
+    set_source(it.at, it.with);
+    // An inconsistent graph explores nothing, not even what the write half would revisit.
+    return consistent() && complete_rmw(it.at.process);
+}
+
+bool search::apply_write(const item& it) {
+    g().unplace(it.at);
+    g().place(it.at, g().write(it.after, g()[it.at].loc).mo);
+    if (is(mutant::revisit_from_everywhere)) revisit_from(it.at);
+    return consistent();
+}
+
+bool search::apply_revisit(const item& it) {
+    clock prefix = g()[it.with].porf;
+    prefix.count[it.with.process] = it.with.index;
+    clock kept = kept_by(it.at, prefix);
+    kept.include(it.with);
+
+    auto copy = new_graph();
+    copy->restrict(g(), kept);
+    copy->unplace(it.with);
+    copy->place(it.with, copy->write(it.after, (*copy)[it.with].loc).mo);
+    std::vector<item> items;
+    if (!spare_items_.empty()) {
+        items = std::move(spare_items_.back());
+        spare_items_.pop_back();
+    }
+    stack_.push_back({std::move(copy), std::move(items)});
+    ++stats_.revisits;
+    stats_.peak_graphs = std::max(stats_.peak_graphs, stack_.size());
+
+    set_source(it.at, it.with);
+    if (!is(mutant::no_psc_after_revisit) && !consistent()) return false;
+    return complete_rmw(it.at.process);
+}
+
+bool search::apply_failure(const item& it) {
+    g()[it.at].flags |= failed;
+    derive(g(), it.at, rules_.sequence);
+    return consistent();
+}
+
+bool search::apply_wake(const item& it) {
+    event e;
+    e.what = kind::point;
+    e.flags = woken;
+    derive(g(), g().append(it.at.process, e), rules_.sequence);
+    return true;
+}
+
+bool search::apply_crash(const item& it) {
+    const auto p = it.at.process;
+    event death;
+    death.what = kind::write;
+    death.flags = crash;
+    death.val = 1;
+    death.size = 1;
+    death.ord = death.success = order::release;  // who sees the death sees what came before it
+    death.loc = static_cast<location_id>(p);
+    const event_id w = g().append(p, death);
+    derive(g(), w, rules_.sequence);
+    g().place(w, g().history_for(death.loc).mo.size() - 1);
+    revisit_from(w);
+    return true;
+}
+
+// --- sharing -----------------------------------------------------------------------------------
+
+std::unique_ptr<search::task> search::split() {
+    for (execution& x : stack_) {
+        if (x.items.empty()) continue;
+        auto t = std::make_unique<task>(task{*x.g, x.items.front()});
+        x.items.erase(x.items.begin());
+        --items_;
+        // Only events up to the item's stamp matter, and younger items never touch those.
+        t->g.cut(t->it.s);
+        return t;
+    }
+    return nullptr;
+}
+
+bool search::start(task t) {
+    stack_.clear();
+    items_ = 0;
+    stack_.push_back({std::make_unique<graph>(std::move(t.g)), {}});
+    return apply(t.it);
+}
+
+}  // namespace assay::checker

@@ -1,0 +1,126 @@
+// search.hpp -- which execution graphs to build, each exactly once.
+//
+// TruSt: Kokologiannakis, Marmanis, Gladstein, Vafeiadis: "Truly stateless, optimal dynamic
+// partial order reduction", POPL 2022. In short: run the program once, always taking the latest
+// write. Each event that had another choice leaves an *item*: another write for the read, another
+// place in mo for the write; and each write offers itself to the older reads of its location
+// that could not see it (a *revisit*, which removes what those reads may have caused). An item is
+// taken only if everything that it removes is what the search would add again by itself, with the
+// latest write everywhere; so exactly one of the ways to reach a graph is ever taken, and the
+// program runs once per execution.
+//
+// This file knows neither programs nor fibers: the runtime says which event a process wants to
+// add, and gets the event back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "graph.hpp"
+#include "rc11.hpp"
+
+namespace assay::checker {
+
+// What the explored model allows beyond the memory model itself.
+struct rules {
+    release_sequence sequence = release_sequence::cpp20;
+    int crashes = 0;                       // processes that may die
+    std::uint32_t may_crash = 0xffffffff;  // which: one bit per process
+    bool crash_at_every_event = false;     // also where it cannot be told apart (for the tests)
+    int spurious_failures = 0;             // weak compare-exchanges that fail for no reason
+    int spurious_wakes = 0;                // waits that end although nobody woke them
+    bool filter_waits = true;              // a waiting read considers only writes that end its wait
+};
+
+class search {
+public:
+    search(std::size_t processes, const location_table& locations, const rules& r);
+    ~search();
+    search(const search&) = delete;
+    search& operator=(const search&) = delete;
+
+    [[nodiscard]] const graph& current() const noexcept { return *stack_.back().g; }
+    [[nodiscard]] const rules& allowed() const noexcept { return rules_; }
+
+    // --- the program runs: add an event of this process, as `like` describes it, to the graph.
+    // Returns the event; for a read-modify-write, the read half (and the rest is there as well).
+    event_id add(std::size_t process, const event& like);
+    // Leaves an item: this process dies instead of doing what it adds next.
+    void may_crash_here(std::size_t process);
+    [[nodiscard]] std::size_t count(flag f) const;
+
+    // --- the program has ended: go to the next graph. False: there is none left.
+    [[nodiscard]] bool backtrack();
+
+    // --- to share the work: gives away the oldest open item, as a search of its own.
+    struct item;
+    struct task;
+    [[nodiscard]] std::unique_ptr<task> split();
+    // Starts from a task. False if its item leads to no consistent graph.
+    [[nodiscard]] bool start(task t);
+
+    struct statistics {
+        std::uint64_t revisits = 0;
+        std::uint64_t rejected = 0;   // items that led to an inconsistent graph
+        std::size_t peak_items = 0;   // waiting at one time
+        std::size_t peak_graphs = 0;  // nested copies
+    };
+    [[nodiscard]] const statistics& stats() const noexcept { return stats_; }
+
+    struct item {
+        enum class type : std::uint8_t { read, write, revisit, fail, wake, crash } what;
+        event_id at;     // the event that changes
+        event_id with;   // read: the write to read from; revisit: the write that revisits
+        event_id after;  // write, revisit: the write to be placed after
+        stamp s;         // the graph is first cut back to this
+    };
+    struct task {
+        graph g;
+        item it;
+    };
+
+private:
+    struct execution {
+        std::unique_ptr<graph> g;
+        std::vector<item> items;
+    };
+
+    [[nodiscard]] graph& g() noexcept { return *stack_.back().g; }
+    // Leaves an item, to be taken when the graph has been cut back to what it is now.
+    void later(item it);
+
+    event_id add_read(std::size_t process, const event& like);
+    event_id add_write(std::size_t process, const event& like);
+    void set_source(event_id r, event_id w);
+    [[nodiscard]] bool complete_rmw(std::size_t process);
+    [[nodiscard]] bool consistent() { return sc_(g()); }
+
+    void revisit_from(event_id a);
+    void offer(event_id a, event_id e, const clock& kept);
+    [[nodiscard]] bool maximally_added(event_id e, const clock& prefix) const;
+    [[nodiscard]] clock kept_by(event_id e, const clock& prefix) const;
+
+    [[nodiscard]] bool apply(const item& it);
+    [[nodiscard]] bool apply_read(const item& it);
+    [[nodiscard]] bool apply_write(const item& it);
+    [[nodiscard]] bool apply_revisit(const item& it);
+    [[nodiscard]] bool apply_failure(const item& it);
+    [[nodiscard]] bool apply_wake(const item& it);
+    [[nodiscard]] bool apply_crash(const item& it);
+
+    std::unique_ptr<graph> new_graph();
+
+    rules rules_;
+    const location_table* locations_;
+    std::size_t processes_;
+    std::vector<execution> stack_;
+    std::vector<std::unique_ptr<graph>> spare_graphs_;
+    std::vector<std::vector<item>> spare_items_;
+    std::size_t items_ = 0;
+    sc_test sc_;
+    statistics stats_;
+};
+
+}  // namespace assay::checker
