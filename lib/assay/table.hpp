@@ -63,30 +63,32 @@ class table_entry {
 
     class name_field {
     public:
+        // Zero-padded and compared word by word: almost always the first word decides.
+        using words = std::array<std::uint64_t, MaxNameSize / 8>;
+
+        // `text` is shorter than MaxNameSize.
+        [[nodiscard]] static words encode(std::string_view text) noexcept {
+            words w{};
+            std::memcpy(w.data(), text.data(), text.size());
+            return w;
+        }
+        [[nodiscard]] bool is(const words& wanted) const noexcept {
+            for (std::size_t i = 0; i < wanted.size(); ++i)
+                if (words_[i].load(relaxed) != wanted[i]) return false;  // relaxed: see field
+            return true;
+        }
         [[nodiscard]] std::string str() const {
-            const auto chars = copy();
-            return std::string(chars.data(), ::strnlen(chars.data(), MaxNameSize));
+            words w;
+            load_words(words_, w.data(), w.size());
+            const auto* const text = reinterpret_cast<const char*>(w.data());
+            return std::string(text, ::strnlen(text, MaxNameSize));
         }
         operator std::string() const { return str(); }
-        friend bool operator==(const name_field& a, std::string_view b) noexcept {
-            const auto chars = a.copy();
-            return std::string_view(chars.data(), ::strnlen(chars.data(), MaxNameSize)) == b;
-        }
+        friend bool operator==(const name_field& a, std::string_view b) { return a.str() == b; }
 
     private:
         friend table_entry;
-        [[nodiscard]] std::array<char, MaxNameSize> copy() const noexcept {
-            std::array<std::uint64_t, MaxNameSize / 8> words;
-            load_words(words_, words.data(), words.size());
-            std::array<char, MaxNameSize> chars;
-            std::memcpy(chars.data(), words.data(), MaxNameSize);
-            return chars;
-        }
-        void set(std::string_view text) noexcept {
-            std::array<std::uint64_t, MaxNameSize / 8> words{};
-            std::memcpy(words.data(), text.data(), text.size());
-            store_words(words_, words.data(), words.size());
-        }
+        void set(const words& w) noexcept { store_words(words_, w.data(), w.size()); }
         word<std::uint64_t> words_[MaxNameSize / 8];
     };
 
@@ -110,16 +112,21 @@ public:
     field<std::uint64_t> what;  // a kind
     state_field active;
 
+    [[nodiscard]] static auto name_words(std::string_view text) noexcept {
+        return name_field::encode(text);
+    }
+
     // A copy whose fields belong together, or nothing if the entry is not `wanted`.
     struct snapshot {
         std::uint64_t offset, size, elem_size, num_elem, tag;
         kind what;
     };
 
-    [[nodiscard]] std::optional<snapshot> read_if(std::string_view wanted) const noexcept {
+    [[nodiscard]] std::optional<snapshot> read_if(
+        const typename name_field::words& wanted) const noexcept {
         // acquire [table:published]: the fields of an active entry, and the bytes it names.
         const std::uint64_t before = active.word_.load(acquire);
-        if ((before & 1) == 0 || !(name == wanted)) return std::nullopt;
+        if ((before & 1) == 0 || !name.is(wanted)) return std::nullopt;
         const snapshot copy{offset,   size, elem_size,
                             num_elem, tag,  static_cast<kind>(static_cast<std::uint32_t>(what))};
         // acquire [table:reused]: if any field above was the next entry's, the load below sees
@@ -137,7 +144,7 @@ private:
     void fill(std::string_view new_name, std::uint64_t at, const placement& p) noexcept {
         // release [table:reused]: the inactive state of this entry, before any new field.
         fence(release);
-        name.set(new_name);
+        name.set(name_field::encode(new_name));
         offset.set(at);
         size.set(p.size_bytes);
         elem_size.set(p.elem_size);
@@ -382,8 +389,10 @@ private:
     // it is found; if it moved, there was a moment between in which it was absent.
     [[nodiscard]] std::optional<std::pair<std::size_t, description>> locate(
         std::string_view name) const noexcept {
+        if (name.size() > max_name_size) return std::nullopt;
+        const auto wanted = entry::name_words(name);
         for (std::size_t i = 0; i < MaxEntries; ++i)
-            if (const auto d = shared_->entries[i].read_if(name)) return std::pair{i, *d};
+            if (const auto d = shared_->entries[i].read_if(wanted)) return std::pair{i, *d};
         return std::nullopt;
     }
 
