@@ -4,12 +4,13 @@ RULES gives each rule its canary: one small source that breaks it.
 """
 
 import pathlib
+import posixpath
 import re
 
 SEAM = "lib/assay/sync.hpp"
 # Bottom-up: a header includes only what stands before it.
 LAYERS = ("sync, error layout, owner, event kernel span registry claims, attachment table, posix_shm, structure, "
-          "array atomic queue object_pool ring_buffer mrsw_array, large_map, assay, prefixed")
+          "claims hands, array atomic queue object_pool ring_buffer mrsw_array, large_map, assay, prefixed")
 RANK = {stem: i for i, layer in enumerate(LAYERS.split(",")) for stem in layer.split()}
 COLUMNS = ["lib/tests", "lib/examples", "model", "stress", "proptest", "perf"]
 ORDER = re.compile(r"(?:[(,?:=]|memory_order::)\s*(relaxed|consume|acquire|release|acq_rel|seq_cst)\s*(?=[,);:])")
@@ -47,7 +48,7 @@ def includes_point_down(tree):
             wrong = ""
             if path in headers(tree) and ours:
                 below = RANK.get(stem, 99) < RANK.get(pathlib.Path(path).stem, 99)
-                wrong = "" if below else "not below this header"
+                wrong = "" if below else "not below this header (LAYERS in scripts/house_rules.py)"
             elif path.startswith("model/checker/") and target.startswith("assay/"):
                 wrong = "the checker knows nothing of the library"
             elif column and any(target.startswith(c + "/") for c in COLUMNS if c != column):
@@ -135,6 +136,23 @@ def nothing_is_left_undone(tree):
             yield path, line_of(text, m.start()), f"{m.group()}: do it, or file it"
 
 
+def documents_name_what_exists(tree):
+    tests = {m for t in tree.values() for m in re.findall(r"\bTEST(?:_F|_P)?\(\s*(\w+,\s*\w+)\)", t)}
+    tests = {re.sub(r",\s*", ".", t) for t in tests}
+    suites = {t.partition(".")[0] for t in tests}
+    folders = {str(parent) for path in tree for parent in pathlib.PurePath(path).parents}
+    for path, text in tree.items():
+        if not path.endswith(".md"):
+            continue
+        for m in re.finditer(r"\]\((?!https?:|#)([^)#]+)", text):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), m.group(1)))
+            if target not in tree and target not in folders:
+                yield path, line_of(text, m.start()), f"{m.group(1)} does not exist"
+        for m in re.finditer(r"`(\w+)\.(\w{12,})`", text):
+            if m.group(1) in suites and m.group(0).strip("`") not in tests:
+                yield path, line_of(text, m.start()), f"there is no test {m.group(0)}"
+
+
 OPEN = "#pragma once\n"
 RULES = {  # rule: (path, source) of a canary
     atomics_only_in_the_seam: ("lib/assay/queue.hpp", OPEN + "std::atomic<int> x;\n"),
@@ -145,5 +163,6 @@ RULES = {  # rule: (path, source) of a canary
     contract_opens_the_header: ("lib/assay/queue.hpp", "// State:\n" + OPEN + "x.load(relaxed);\n"),
     asserts_do_not_synchronise: ("lib/assay/queue.hpp", "assert(f(x.load(relaxed)) == 1);\n"),
     test_names_are_properties: ("lib/tests/queue.cpp", "TEST(queue, EdgeCases) {}\n"),
+    documents_name_what_exists: ("README.md", "[a file](lib/gone.hpp)\n"),
     nothing_is_left_undone: ("scripts/x", "# TO" + "DO later\n"),
 }
