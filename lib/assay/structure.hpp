@@ -41,6 +41,12 @@ protected:
     // what is there has another kind, element type or count; not_found; and what the table throws.
     template <class Segment>
     structure(Segment& segment, std::string_view name, std::uint64_t count)
+        : structure(segment, name, count,
+                    [count](void* memory) { Derived::format(memory, count); }) {}
+
+    // The same, with another way to format what is created.
+    template <class Segment, class Format>
+    structure(Segment& segment, std::string_view name, std::uint64_t count, Format format)
         : hold_(segment.hold()), me_(segment.hold().get()), name_(name) {
         auto& names = *segment.get_table();
         auto d = names.describe(name);
@@ -52,7 +58,7 @@ protected:
                     .open_or_create(name,
                                     {Derived::size_bytes(count), alignment(),
                                      Derived::structure_kind, sizeof(T), count, type_tag<T>},
-                                    [&](void* memory) { Derived::format(memory, count); })
+                                    format)
                     .first;
         check(*d, count);
         memory_ = static_cast<std::byte*>(segment.get_base_addr()) + d->offset;
