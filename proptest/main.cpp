@@ -200,15 +200,14 @@ outcome run(const check& what, std::uint64_t seed, context::limits limits) {
     std::string end;
     outcome o = run_once(what, seed, limits, end);
     if (end.empty()) return o;
+    o.message = end;
+    if (!what.repeatable) return o;
     context::limits again = limits;
     again.only = o.failing_case;
     again.isolated = true;
     std::string end_again;
     const outcome shrunk = run_once(what, seed, again, end_again);
-    if (!shrunk.failed || !end_again.empty()) {
-        o.message = end;
-        return o;
-    }
+    if (!shrunk.failed || !end_again.empty()) return o;
     o.message = shrunk.message;
     o.example = shrunk.example;
     o.length = shrunk.length;
