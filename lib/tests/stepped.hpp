@@ -1,5 +1,5 @@
-// stepped.hpp -- a build of the library in which a test can kill a process before its n-th access
-// to shared memory, or make it give way there. Include it before any header of the library.
+// stepped.hpp -- a build of the library in which a test can kill or stop a process before its n-th
+// access to shared memory, or make it give way there. Include it before any header of the library.
 #pragma once
 
 #if defined(ASSAY_ABI)
@@ -17,6 +17,7 @@
 namespace testing_stepped {
 
 inline thread_local long die_after = 0;       // accesses; 0: never
+inline thread_local long stop_after = 0;      // accesses; 0: never
 inline thread_local std::uint32_t noise = 0;  // seed of random yields; 0: none
 
 inline void step() noexcept {
@@ -26,6 +27,7 @@ inline void step() noexcept {
         noise ^= noise << 5;
         if (noise % 32 == 0) ::sched_yield();
     }
+    if (stop_after > 0 && --stop_after == 0) ::kill(::getpid(), SIGSTOP);
     if (die_after > 0 && --die_after == 0) ::kill(::getpid(), SIGKILL);
 }
 
