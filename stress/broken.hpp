@@ -150,4 +150,278 @@ private:
     };
 };
 
+// Seed: "Lock-Free Enqueue": load the tail, write there, store the tail. Right with one producer
+// and one consumer; two of a kind take the same slot.
+template <class T>
+class queue : public base<queue<T>, T> {
+public:
+    using base<queue, T>::base;
+    static std::uint64_t size_bytes(std::uint64_t count) {
+        return sizeof(header) + (count + 1) * sizeof(cell<T>);
+    }
+
+    bool enqueue(const T& value) {
+        header& h = head();
+        const std::uint64_t tail = h.tail.load(acquire);
+        const std::uint64_t next = (tail + 1) % (this->count() + 1);
+        if (next == h.head.load(acquire)) return false;
+        slot(tail).write(value);
+        h.tail.store(next, release);
+        return true;
+    }
+    std::optional<T> dequeue() {
+        header& h = head();
+        const std::uint64_t at = h.head.load(acquire);
+        if (at == h.tail.load(acquire)) return std::nullopt;
+        const T value = slot(at).read();
+        h.head.store((at + 1) % (this->count() + 1), release);
+        return value;
+    }
+
+private:
+    struct header {
+        word<std::uint64_t> head, tail;
+    };
+    header& head() const { return this->template at<header>(); }
+    cell<T>& slot(std::uint64_t i) const {
+        return reinterpret_cast<cell<T>*>(this->memory() + sizeof(header))[i];
+    }
+};
+
+// The repair that one finds in the wild: claim the slot by compare-exchange on the tail, then write
+// it. Consumers read what is not yet written, and nobody passes a producer that died in between.
+template <class T>
+class claiming_queue : public base<claiming_queue<T>, T> {
+public:
+    using base<claiming_queue, T>::base;
+    static std::uint64_t size_bytes(std::uint64_t count) {
+        return sizeof(header) + (count + 1) * sizeof(cell<T>);
+    }
+
+    bool enqueue(const T& value) {
+        header& h = head();
+        std::uint64_t tail = h.tail.load(acquire);
+        do {
+            if ((tail + 1) % (this->count() + 1) == h.head.load(acquire)) return false;
+        } while (
+            !h.tail.compare_exchange(tail, (tail + 1) % (this->count() + 1), acq_rel, acquire));
+        slot(tail).write(value);
+        return true;
+    }
+    std::optional<T> dequeue() {
+        header& h = head();
+        std::uint64_t at = h.head.load(acquire);
+        do {
+            if (at == h.tail.load(acquire)) return std::nullopt;
+        } while (!h.head.compare_exchange(at, (at + 1) % (this->count() + 1), acq_rel, acquire));
+        return slot(at).read();
+    }
+
+private:
+    struct header {
+        word<std::uint64_t> head, tail;
+    };
+    header& head() const { return this->template at<header>(); }
+    cell<T>& slot(std::uint64_t i) const {
+        return reinterpret_cast<cell<T>*>(this->memory() + sizeof(header))[i];
+    }
+};
+
+// Seed: "Lock-Free Stack": a free list whose head has no tag. Between reading next[head] and the
+// exchange the head may leave and come back (ABA), and then two processes get one object. With a
+// tag that is repaired; what a dead process held is lost all the same.
+template <class T, bool Tagged>
+class free_list : public base<free_list<T, Tagged>, T> {
+public:
+    using handle_type = std::uint32_t;
+    static constexpr handle_type invalid_handle = 0;
+
+    using base<free_list, T>::base;
+    static std::uint64_t size_bytes(std::uint64_t count) {
+        return objects_at(count) + count * sizeof(T);
+    }
+    static void format(void* memory, std::uint64_t count) {
+        auto* next = static_cast<word<std::uint64_t>*>(memory);  // [0] is the head
+        for (std::uint64_t i = 0; i <= count; ++i) next[i].store(i < count ? i + 1 : 0, relaxed);
+    }
+
+    handle_type acquire() {
+        std::uint64_t top = next()[0].load(broken::acquire);
+        while (index(top) != 0) {
+            const std::uint64_t after = next()[index(top)].load(broken::acquire);
+            if (next()[0].compare_exchange(top, renew(top, after), acq_rel, broken::acquire))
+                return index(top);
+        }
+        return invalid_handle;
+    }
+    bool release(handle_type h) {
+        std::uint64_t top = next()[0].load(broken::acquire);
+        do next()[h].store(index(top), relaxed);
+        while (!next()[0].compare_exchange(top, renew(top, h), acq_rel, broken::acquire));
+        return true;
+    }
+    T* get(handle_type h) const {
+        return reinterpret_cast<T*>(this->memory() + objects_at(this->count())) + (h - 1);
+    }
+
+private:
+    static std::uint64_t objects_at(std::uint64_t count) {
+        return assay::align_up((count + 1) * 8, assay::line_size);
+    }
+    static std::uint32_t index(std::uint64_t w) { return static_cast<std::uint32_t>(w); }
+    static std::uint64_t renew(std::uint64_t old, std::uint64_t to) {
+        return Tagged ? ((old >> 32) + 1) << 32 | to : to;
+    }
+    word<std::uint64_t>* next() const { return &this->template at<word<std::uint64_t>>(); }
+};
+
+// Seed: "push_overwrite: drops oldest". The writer moves the reader's position and writes the slot
+// that is being read; both sides store that position.
+template <class T>
+class ring_buffer : public base<ring_buffer<T>, T> {
+public:
+    struct reading {
+        std::optional<T> record;
+        std::uint64_t lost = 0;
+    };
+
+    using base<ring_buffer, T>::base;
+    static std::uint64_t size_bytes(std::uint64_t count) {
+        return sizeof(header) + count * sizeof(cell<T>);
+    }
+
+    void push_overwrite(const T& value) {
+        header& h = head();
+        const std::uint64_t at = h.written.load(relaxed);
+        if (at - h.read.load(acquire) == this->count())
+            h.read.store(h.read.load(relaxed) + 1, release);
+        slot(at).write(value);
+        h.written.store(at + 1, release);
+    }
+    reading read() {
+        header& h = head();
+        const std::uint64_t at = h.read.load(acquire);
+        if (at == h.written.load(acquire)) return {};
+        const T value = slot(at).read();
+        h.read.store(at + 1, release);
+        const std::uint64_t lost = at - expected_;
+        expected_ = at + 1;
+        return {value, lost};
+    }
+    [[nodiscard]] std::uint64_t total_written() const { return head().written.load(acquire); }
+    [[nodiscard]] std::uint64_t total_read() const { return head().read.load(acquire); }
+
+private:
+    struct header {
+        word<std::uint64_t> written, read;
+    };
+    header& head() const { return this->template at<header>(); }
+    cell<T>& slot(std::uint64_t i) const {
+        return reinterpret_cast<cell<T>*>(this->memory() + sizeof(header))[i % this->count()];
+    }
+    std::uint64_t expected_ = 0;
+};
+
+// Seed: "MRSW_Array: no synchronization for reads", and a version that readers do not look at.
+template <class T>
+class mrsw_array : public base<mrsw_array<T>, T> {
+public:
+    using base<mrsw_array, T>::base;
+    static std::uint64_t size_bytes(std::uint64_t count) {
+        return sizeof(header) + count * sizeof(cell<T>);
+    }
+
+    template <class F>
+    std::uint64_t update(F&& f) {
+        f(*this);
+        return head().version.fetch_add(1, release) + 1;
+    }
+    void set(std::uint64_t i, const T& value) { element(i).write(value); }
+    [[nodiscard]] T get(std::uint64_t i) const { return element(i).read(); }
+    template <class Span>
+    std::uint64_t snapshot(Span out) const {
+        for (std::size_t i = 0; i < out.size(); ++i) out[i] = get(i);
+        return head().version.load(acquire);
+    }
+
+private:
+    struct header {
+        word<std::uint64_t> version;
+    };
+    header& head() const { return this->template at<header>(); }
+    cell<T>& element(std::uint64_t i) const {
+        return reinterpret_cast<cell<T>*>(this->memory() + sizeof(header))[i];
+    }
+};
+
+// A counter that is read, then written.
+template <class T>
+class counter : public base<counter<T>, T> {
+public:
+    template <class Segment>
+    counter(Segment& in, std::string_view name, T) : base<counter, T>(in, name, 1) {}
+    static std::uint64_t size_bytes(std::uint64_t) { return sizeof(word<T>); }
+
+    T fetch_add(T n) {
+        word<T>& w = this->template at<word<T>>();
+        const T seen = w.load(relaxed);
+        w.store(seen + n, relaxed);
+        return seen;
+    }
+    bool compare_exchange_strong(T& expected, T desired) {
+        return this->template at<word<T>>().compare_exchange(expected, desired, acq_rel, relaxed);
+    }
+    [[nodiscard]] T load() const { return this->template at<word<T>>().load(acquire); }
+};
+
+// A hash table with open addressing, in which a free slot is looked for first and taken afterwards.
+template <class K, class V>
+class map : public base<map<K, V>, std::uint64_t> {
+    struct slot {
+        word<std::uint64_t> used;
+        cell<K> key;
+        cell<V> value;
+    };
+
+public:
+    using base<map, std::uint64_t>::base;
+    static std::uint64_t size_bytes(std::uint64_t count) { return 2 * count * sizeof(slot); }
+
+    bool insert(const K& key, const V& value) {
+        if (find(key)) return false;
+        for (std::uint64_t i = start(key);; ++i) {  // the caller keeps below the capacity
+            if (at(i).used.load(acquire) != 0) continue;
+            at(i).key.write(key);
+            at(i).value.write(value);
+            at(i).used.store(1, release);
+            return true;
+        }
+    }
+    bool insert_or_assign(const K& key, const V& value) {
+        erase(key);
+        return insert(key, value);
+    }
+    [[nodiscard]] std::optional<V> find(const K& key) const {
+        for (std::uint64_t i = 0; i < 2 * this->count(); ++i)
+            if (at(start(key) + i).used.load(acquire) != 0 && at(start(key) + i).key.read() == key)
+                return at(start(key) + i).value.read();
+        return std::nullopt;
+    }
+    bool erase(const K& key) {
+        for (std::uint64_t i = 0; i < 2 * this->count(); ++i) {
+            slot& s = at(start(key) + i);
+            if (s.used.load(acquire) == 0 || s.key.read() != key) continue;
+            s.used.store(0, release);
+            return true;
+        }
+        return false;
+    }
+
+private:
+    static std::uint64_t start(const K& key) { return static_cast<std::uint64_t>(key) % 7; }
+    slot& at(std::uint64_t i) const {
+        return reinterpret_cast<slot*>(this->memory())[i % (2 * this->count())];
+    }
+};
+
 }  // namespace assay_stress::broken
