@@ -79,6 +79,15 @@ protected:
     }
 
 private:
+    // Whether a count that somebody else wrote is possible at all, and needs no more than `bytes`.
+    [[nodiscard]] static bool fits(std::uint64_t count, std::uint64_t bytes) {
+        try {
+            return Derived::size_bytes(count) <= bytes;
+        } catch (const std::invalid_argument&) {
+            return false;
+        }
+    }
+
     template <class Description>
     void check(const Description& d, std::uint64_t count) const {
         const std::string what = "assay: '" + name_ + "' is ";
@@ -96,8 +105,7 @@ private:
             throw mismatch(what + "made for " + std::to_string(d.num_elem) +
                            " elements, asked for were " + std::to_string(count) +
                            "; omit the count to open what is there");
-        if (d.num_elem == 0 || d.offset % alignment() != 0 ||
-            Derived::size_bytes(d.num_elem) > d.size)
+        if (d.num_elem == 0 || d.offset % alignment() != 0 || !fits(d.num_elem, d.size))
             throw corrupt(what + "damaged: " + std::to_string(d.size) + " bytes at offset " +
                           std::to_string(d.offset) + " cannot hold " + std::to_string(d.num_elem) +
                           " elements; a broken process has written to this segment");

@@ -364,9 +364,11 @@ public:
     static void check_name(std::string_view name) {
         if (name.empty() || name.size() > max_name_size ||
             name.find('\0') != std::string_view::npos)
-            throw std::invalid_argument("assay: the name '" + std::string(name) + "' has " +
-                                        std::to_string(name.size()) + " bytes; allowed are 1 to " +
-                                        std::to_string(max_name_size) + ", none of them zero");
+            // The name comes last: a zero byte in it ends the text of what().
+            throw std::invalid_argument(
+                "assay: a name of an entry has 1 to " + std::to_string(max_name_size) +
+                " bytes, none of them zero; given were " + std::to_string(name.size()) + ": '" +
+                std::string(name) + "'");
     }
 
 private:
