@@ -4,6 +4,8 @@
 #include <cstring>
 #include <exception>
 
+#include "allocations.hpp"
+
 namespace assay::checker {
 
 thread_local runtime* runtime::current_ = nullptr;
@@ -75,7 +77,9 @@ void runtime::resume(std::size_t i) {
     do {
         p.pausing = false;
         self_ = i;
+        allocating_process = static_cast<int>(i);
         p.context.resume();
+        allocating_process = nobody_allocates;
         if (p.pausing) compare_states(p);
     } while (p.pausing && !failed_ && p.is == state::waiting);
 }
@@ -85,6 +89,7 @@ void runtime::leave(state how) {
     process& p = processes_[self_];
     p.is = how;
     p.context.suspend();
+    allocating_process = nobody_allocates;  // until the caller returns to the program
 }
 
 void runtime::block() {
@@ -92,18 +97,20 @@ void runtime::block() {
     std::terminate();
 }
 
-void runtime::fail(verdict what, std::string message) {
-    if (!failed_) failed_ = failure{what, std::move(message)};
+void runtime::fail(verdict what, const std::string& message) {
+    const own_allocations guard;
+    if (!failed_) failed_ = failure{what, message};
 }
 
-void runtime::stop(verdict what, std::string message) {
-    fail(what, std::move(message));
+void runtime::stop(verdict what, const std::string& message) {
+    fail(what, message);
     block();
 }
 
 // --- accesses ----------------------------------------------------------------------------------
 
 answer runtime::perform(const request& r, const std::source_location& at) {
+    const own_allocations guard;
     process& p = processes_[self_];
     ++stats_.accesses;
     if (p.position < g().length(self_)) return replay(p, r, at);
@@ -235,6 +242,16 @@ clock runtime::known() const {
 // is in another state each time, and is not stopped.
 
 void runtime::pause() {
+    add_pause();
+    // Nothing of ours may lie between the program's frames and the end of the stack: leftovers
+    // in our frames would make equal states look different. Hence two functions.
+    processes_[self_].pausing = true;
+    processes_[self_].context.suspend();
+    allocating_process = static_cast<int>(self_);
+}
+
+void runtime::add_pause() {
+    const own_allocations guard;
     process& p = processes_[self_];
     if (p.position < g().length(self_)) {
         const event& e = g()[{static_cast<std::uint16_t>(self_), p.position}];
@@ -254,8 +271,20 @@ void runtime::pause() {
         search_->add(self_, e);
     }
     ++p.position;
-    p.pausing = true;
-    leave(state::waiting);
+}
+
+void runtime::begin_lap() {
+    process& p = processes_[self_];
+    p.changed = false;
+    p.at_last_pause.clear();
+}
+
+void runtime::end_lap() {
+    process& p = processes_[self_];
+    const bool changed = p.changed;
+    pause();
+    // What a lap changed it may have changed for itself: then the next one is another.
+    if (!changed) block();
 }
 
 void runtime::compare_states(process& p) {
@@ -270,6 +299,7 @@ void runtime::compare_states(process& p) {
 // --- plain memory ------------------------------------------------------------------------------
 
 void runtime::plain_read(cell_id c, const std::source_location& at) {
+    const own_allocations guard;
     process& p = processes_[self_];
     const race_detector::access mine{
         static_cast<std::uint16_t>(self_), p.position,
@@ -280,6 +310,7 @@ void runtime::plain_read(cell_id c, const std::source_location& at) {
 }
 
 void runtime::plain_write(cell_id c, const std::source_location& at) {
+    const own_allocations guard;
     process& p = processes_[self_];
     if (search_->allowed().crashes > 0 && options_.crash_between_plain_writes) point();
     p.changed = true;

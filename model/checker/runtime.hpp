@@ -82,7 +82,7 @@ public:
     [[nodiscard]] state state_of(std::size_t p) const { return processes_[p].is; }
     [[nodiscard]] bool complete() const;
     [[nodiscard]] const std::optional<failure>& failed() const noexcept { return failed_; }
-    void fail(verdict what, std::string message);
+    void fail(verdict what, const std::string& message);
     void forget_failure() { failed_.reset(); }
 
     // --- called by the program, inside a process
@@ -91,18 +91,23 @@ public:
 
     answer perform(const request& r, const std::source_location& at);
     void pause();
+    // A lap of a loop that repeats until something has happened. One that ends without having
+    // changed anything blocks the process: another lap would be the same (see scenario.hpp, await).
+    void begin_lap();
+    void end_lap();
     // A read that blocks its process unless the value satisfies the request's condition.
     answer await(const request& r, const std::source_location& at);
     // Ends this process for the rest of the run.
     [[noreturn]] void block();
     // A mark at the current place in the program: how many events, and what is known there.
     [[nodiscard]] clock known() const;
+    [[nodiscard]] std::size_t position() const { return processes_[self_].position; }
     void plain_read(cell_id c, const std::source_location& at);
     void plain_write(cell_id c, const std::source_location& at);
     void initialise(cell_id c) { races_.initialise(c); }
     void forget_races() { races_.reset(); }
     // Reports a failure and ends the run.
-    [[noreturn]] void stop(verdict what, std::string message);
+    [[noreturn]] void stop(verdict what, const std::string& message);
 
     [[nodiscard]] bool sleep(location_id sleepers, location_id word, value seen, bool timed,
                              const std::source_location& at);
@@ -130,6 +135,7 @@ private:
     static void enter(void* argument);
     void resume(std::size_t p);
     void leave(state how);
+    __attribute__((noinline)) void add_pause();
     static void compare_states(process& p);
     [[nodiscard]] bool at_its_death(const process& p) const;
     void start_event(process& p);

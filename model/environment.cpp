@@ -1,0 +1,274 @@
+#include "environment.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <system_error>
+
+#include "checker/allocations.hpp"
+
+namespace assay::model {
+
+using checker::own_allocations;
+
+thread_local environment* environment::current_ = nullptr;
+
+environment::environment(std::size_t processes, checker::location_table& words)
+    : words_(&words), uses_(memory_bytes) {
+    file_ = memfd_create("assay-model", MFD_CLOEXEC);
+    if (file_ < 0 || ftruncate(file_, static_cast<off_t>(memory_bytes)) != 0)
+        throw std::system_error(errno, std::generic_category(), "memory of a scenario");
+    for (std::size_t p = 0; p <= processes; ++p) {
+        void* const m =
+            mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+        if (m == MAP_FAILED)
+            throw std::system_error(errno, std::generic_category(), "memory of a scenario");
+        mappings_.push_back(static_cast<std::byte*>(m));
+    }
+}
+
+environment::~environment() {
+    for (std::byte* const m : mappings_) munmap(m, memory_bytes);
+    if (file_ >= 0) close(file_);
+    if (current_ == this) current_ = nullptr;
+}
+
+// --- a run ---------------------------------------------------------------------------------------
+
+void environment::begin_run(checker::runtime* r) {
+    current_ = this;
+    runtime_ = r;
+    phase_ = phase::prepare;
+    std::memset(mappings_.back(), 0, allocated_);
+    allocated_ = 0;
+    if (r != nullptr) r->forget_races();
+}
+
+void environment::begin(phase p, const checker::graph* g) {
+    phase_ = p;
+    if (p != phase::check) return;
+    // The processes have ended: memory now holds the last value of each word.
+    for (checker::location_id l = 0; l < g->locations(); ++l) {
+        const checker::location& where = (*words_)[l];
+        if (where.segment != segment) continue;
+        const checker::value v = g->write(g->of(l).mo.back(), l).val;
+        std::memcpy(mappings_.back() + where.offset, &v, where.size);
+    }
+}
+
+std::size_t environment::allocate(std::size_t bytes, std::size_t alignment) {
+    const std::size_t at = (allocated_ + alignment - 1) / alignment * alignment;
+    if (at + bytes > memory_bytes) throw std::length_error("a scenario has 1 MiB of memory");
+    allocated_ = at + bytes;
+    return at;
+}
+
+std::size_t environment::self() const noexcept {
+    return phase_ == phase::processes ? runtime_->self() : processes();
+}
+
+void environment::fail(checker::verdict what, const std::string& message) {
+    if (runtime_ == nullptr) throw std::runtime_error(message);
+    if (phase_ == phase::processes) runtime_->stop(what, message);
+    runtime_->fail(what, message);
+    if (observing_) {
+        observer_.suspend();
+        std::terminate();  // nobody resumes it
+    }
+}
+
+void environment::observe(void (*f)(void*), void* argument) {
+    struct call {
+        environment* self;
+        void (*f)(void*);
+        void* argument;
+    } c{this, f, argument};
+    steps_ = 0;
+    observing_ = true;
+    observer_.start(
+        [](void* p) {
+            const call& it = *static_cast<call*>(p);
+            try {
+                it.f(it.argument);
+            } catch (const std::exception& e) {
+                it.self->runtime_->fail(checker::verdict::misuse,
+                                        std::string("an exception leaves the final check: ") +
+                                            e.what());
+            }
+            it.self->observer_.suspend();
+            std::terminate();
+        },
+        &c);
+    observer_.resume();
+    observing_ = false;
+}
+
+// --- translation -----------------------------------------------------------------------------------
+
+namespace {
+
+[[nodiscard]] std::string line(const std::source_location& from) {
+    return std::string(from.file_name()) + ":" + std::to_string(from.line());
+}
+
+}  // namespace
+
+std::size_t environment::offset_of(const void* at, std::size_t bytes,
+                                   const std::source_location& from) {
+    const auto address = reinterpret_cast<std::uintptr_t>(at);
+    const auto base = reinterpret_cast<std::uintptr_t>(mapping());
+    if (address - base < allocated_ && allocated_ - (address - base) >= bytes)
+        return address - base;
+    const own_allocations guard;
+    for (std::size_t p = 0; p < mappings_.size(); ++p) {
+        if (address - reinterpret_cast<std::uintptr_t>(mappings_[p]) >= memory_bytes) continue;
+        fail(checker::verdict::misuse,
+             p == self() ? "an access beyond the scenario's blocks, at " + line(from)
+                         : "process " + std::to_string(self()) +
+                               " follows an address that is valid only in process " +
+                               std::to_string(p) + ", at " + line(from));
+    }
+    fail(checker::verdict::misuse, "a word or cell outside the shared memory, at " + line(from));
+    return 0;
+}
+
+void environment::claim(std::size_t offset, std::size_t size, use what, std::uint32_t id,
+                        const std::source_location& from) {
+    for (std::size_t i = 0; i < size; ++i)
+        if (uses_[offset + i].what != use::unknown)
+            fail(checker::verdict::misuse, "two accesses of different size or kind overlap, at " +
+                                               line(from) + ", offset " + std::to_string(offset));
+    for (std::size_t i = 1; i < size; ++i) uses_[offset + i].what = use::inside;
+    uses_[offset] = {what, static_cast<std::uint8_t>(std::min<std::size_t>(size, 255)), id};
+}
+
+checker::location_id environment::word_at(std::size_t offset, std::size_t size,
+                                          const std::source_location& from) {
+    const entry& known = uses_[offset];
+    if (known.what == use::word && known.size == size)
+        return static_cast<checker::location_id>(known.id);
+    const own_allocations guard;
+    checker::value first = 0;
+    std::memcpy(&first, mappings_.back() + offset, size);
+    checker::location_id clash = 0;
+    const auto id = words_->find(segment, static_cast<std::uint32_t>(offset),
+                                 static_cast<std::uint8_t>(size), first, clash);
+    claim(offset, size, use::word, id, from);
+    return id;
+}
+
+checker::cell_id environment::cell_at(std::size_t offset, std::size_t size,
+                                      const std::source_location& from) {
+    const entry& known = uses_[offset];
+    if (known.what == use::cell && known.size == std::min<std::size_t>(size, 255)) return known.id;
+    const own_allocations guard;
+    claim(offset, size, use::cell, cells_, from);
+    return cells_++;
+}
+
+checker::location_id environment::sleepers_of(std::size_t offset) {
+    const own_allocations guard;
+    checker::location_id clash = 0;
+    return words_->find(checker::sleep_segment + segment, static_cast<std::uint32_t>(offset), 8, 0,
+                        clash);
+}
+
+// --- accesses --------------------------------------------------------------------------------------
+
+checker::answer environment::access(const void* at, const checker::request& what,
+                                    const std::source_location& from) {
+    const std::size_t offset = offset_of(at, what.size, from);
+    if (phase_ != phase::processes) return access_directly(offset, what);
+    checker::request r = what;
+    r.loc = word_at(offset, what.size, from);
+    return runtime_->perform(r, from);
+}
+
+void environment::count_step() {
+    if (phase_ == phase::check && ++steps_ > 1'000'000)
+        fail(checker::verdict::livelock, "the final check does not end");
+}
+
+checker::answer environment::access_directly(std::size_t offset, const checker::request& what) {
+    count_step();
+    std::byte* const bytes = mappings_.back() + offset;
+    checker::value old = 0;
+    std::memcpy(&old, bytes, what.size);
+    checker::event e;
+    e.flags = what.flags;
+    e.operation = what.operation;
+    e.val = old;
+    e.expected = what.expected;
+    const bool succeeds = checker::succeeds(e);
+    if (what.what == checker::kind::write || succeeds) {
+        const checker::value now = what.what == checker::kind::write
+                                       ? what.operand
+                                       : checker::result_of(what.operation, old, what.operand);
+        std::memcpy(bytes, &now, what.size);
+    }
+    return {old, succeeds};
+}
+
+void environment::read(const void* at, void* to, std::size_t bytes,
+                       const std::source_location& from) {
+    const std::size_t offset = offset_of(at, bytes, from);
+    if (phase_ == phase::processes) {
+        runtime_->plain_read(cell_at(offset, bytes, from), from);
+    } else {
+        count_step();
+    }
+    std::memcpy(to, mapping() + offset, bytes);
+}
+
+void environment::write(void* at, const void* value, std::size_t bytes,
+                        const std::source_location& from) {
+    const std::size_t offset = offset_of(at, bytes, from);
+    if (phase_ == phase::processes) {
+        runtime_->plain_write(cell_at(offset, bytes, from), from);
+    } else if (phase_ == phase::prepare && runtime_ != nullptr) {
+        runtime_->initialise(cell_at(offset, bytes, from));
+    }
+    std::memcpy(mapping() + offset, value, bytes);
+}
+
+void environment::fence(checker::order o, const std::source_location& from) {
+    if (phase_ != phase::processes) return;
+    checker::request r;
+    r.what = checker::kind::fence;
+    r.size = 0;
+    r.success = r.failure = o;
+    runtime_->perform(r, from);
+}
+
+void environment::pause(const std::source_location&) {
+    if (phase_ == phase::processes) return runtime_->pause();
+    count_step();
+}
+
+bool environment::wait(const void* word, std::uint32_t seen, bool timed,
+                       const std::source_location& from) {
+    const std::size_t offset = offset_of(word, 4, from);
+    if (phase_ != phase::processes) {
+        count_step();
+        return true;  // woken for no reason: nobody else could
+    }
+    return runtime_->sleep(sleepers_of(offset), word_at(offset, 4, from), seen, timed, from);
+}
+
+int environment::wake(const void* word, int count, const std::source_location& from) {
+    const std::size_t offset = offset_of(word, 4, from);
+    if (phase_ != phase::processes) return 0;
+    return runtime_->wake(sleepers_of(offset), count, from);
+}
+
+bool environment::alive(std::size_t process, const std::source_location& from) {
+    if (process >= processes()) return true;
+    if (phase_ == phase::processes) return runtime_->alive(process, from);
+    return phase_ == phase::prepare ||
+           runtime_->state_of(process) != checker::runtime::state::crashed;
+}
+
+}  // namespace assay::model

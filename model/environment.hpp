@@ -1,0 +1,105 @@
+// environment.hpp -- the memory that modelled processes share, and who is asking.
+//
+// One memfd, mapped once per process at another address, as in real life: a raw pointer that is
+// stored in it leads the others to a foreign mapping, which is reported. An access is translated
+// to (segment, offset). Words have their history in the checker's graph, and their bytes in the
+// memory are those before the processes started; cells live in the memory itself.
+//
+// Before the processes start, and after they have ended, the same accesses go straight to memory:
+// nothing runs at the same time, so there is one outcome only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <string>
+#include <vector>
+
+#include "checker/explore.hpp"
+
+namespace assay::model {
+
+class environment {
+public:
+    static constexpr std::size_t memory_bytes = std::size_t{1} << 20;
+    static constexpr std::uint32_t segment = 0;  // of the scenario's memory
+
+    environment(std::size_t processes, checker::location_table& words);
+    ~environment();
+    environment(const environment&) = delete;
+    environment& operator=(const environment&) = delete;
+
+    [[nodiscard]] static environment* current() noexcept { return current_; }
+
+    // --- a run
+    enum class phase : std::uint8_t { prepare, processes, check };
+    void begin_run(checker::runtime* r);  // all memory is zero
+    void begin(phase p, const checker::graph* g = nullptr);
+    [[nodiscard]] phase now() const noexcept { return phase_; }
+    // A block of zero bytes; returns its offset.
+    [[nodiscard]] std::size_t allocate(std::size_t bytes, std::size_t alignment);
+    // Where the calling process sees this offset.
+    [[nodiscard]] void* address(std::size_t offset) const noexcept {
+        return mapping() + offset;
+    }
+
+    // --- the accesses of backend.hpp
+    checker::answer access(const void* at, const checker::request& what,
+                           const std::source_location& from);
+    void read(const void* at, void* to, std::size_t bytes, const std::source_location& from);
+    void write(void* at, const void* value, std::size_t bytes, const std::source_location& from);
+    void fence(checker::order o, const std::source_location& from);
+    void pause(const std::source_location& from);
+    [[nodiscard]] bool wait(const void* word, std::uint32_t seen, bool timed,
+                            const std::source_location& from);
+    int wake(const void* word, int count, const std::source_location& from);
+
+    // --- who am I, who lives
+    [[nodiscard]] std::size_t self() const noexcept;  // processes() for the observer
+    [[nodiscard]] std::size_t processes() const noexcept { return mappings_.size() - 1; }
+    [[nodiscard]] bool alive(std::size_t process, const std::source_location& from);
+    [[nodiscard]] checker::runtime& running() noexcept { return *runtime_; }
+
+    // Ends the run with this verdict; in a process or in the final check it does not return.
+    void fail(checker::verdict what, const std::string& message);
+    // Runs f as the final check, which may be stopped half-way like a process.
+    void observe(void (*f)(void*), void* argument);
+
+private:
+    // What is known about a byte of the memory: the word or cell that starts there.
+    enum class use : std::uint8_t { unknown, word, cell, inside };
+    struct entry {
+        use what = use::unknown;
+        std::uint8_t size = 0;
+        std::uint32_t id = 0;
+    };
+
+    [[nodiscard]] std::byte* mapping() const noexcept { return mappings_[self()]; }
+    [[nodiscard]] std::size_t offset_of(const void* at, std::size_t bytes,
+                                        const std::source_location& from);
+    [[nodiscard]] checker::location_id word_at(std::size_t offset, std::size_t size,
+                                               const std::source_location& from);
+    [[nodiscard]] checker::cell_id cell_at(std::size_t offset, std::size_t size,
+                                           const std::source_location& from);
+    [[nodiscard]] checker::location_id sleepers_of(std::size_t offset);
+    void claim(std::size_t offset, std::size_t size, use what, std::uint32_t id,
+               const std::source_location& from);
+    checker::answer access_directly(std::size_t offset, const checker::request& what);
+    void count_step();
+
+    static thread_local environment* current_;
+
+    int file_ = -1;
+    std::vector<std::byte*> mappings_;  // one per process, then the observer's
+    checker::location_table* words_;
+    std::vector<entry> uses_;
+    checker::cell_id cells_ = 0;
+    std::size_t allocated_ = 0;
+    checker::runtime* runtime_ = nullptr;
+    phase phase_ = phase::prepare;
+    checker::fiber observer_;
+    bool observing_ = false;
+    std::size_t steps_ = 0;  // of the final check
+};
+
+}  // namespace assay::model

@@ -1,0 +1,136 @@
+#include "scenario.hpp"
+
+#include <cstdio>
+
+#include "checker/allocations.hpp"
+
+namespace assay::model {
+
+// --- one execution -------------------------------------------------------------------------------
+
+scenario::~scenario() {
+    for (const actor& a : actors_) a.destroy(a.f);
+    if (last_.destroy != nullptr) last_.destroy(last_.f);
+}
+
+void scenario::run() {
+    has_run_ = true;
+    if (runtime_ == nullptr || runtime_->failed()) return;
+    std::vector<checker::runtime::body> bodies;
+    bodies.reserve(actors_.size());
+    for (const actor& a : actors_) bodies.push_back({a.call, a.f});
+    environment_->begin(environment::phase::processes);
+    runtime_->run(*search_, bodies);
+    if (!runtime_->failed() && runtime_->complete()) {
+        environment_->begin(environment::phase::check, &search_->current());
+        if (last_.call != nullptr) environment_->observe(last_.call, last_.f);
+    }
+    environment_->begin(environment::phase::prepare);
+}
+
+void check(bool condition, const char* what, const std::source_location& at) {
+    if (condition) return;
+    environment::current()->fail(checker::verdict::assertion,
+                                 std::string("check failed at ") + at.file_name() + ":" +
+                                     std::to_string(at.line()) + (*what != 0 ? ": " : "") + what);
+}
+
+bool died(std::size_t p, const std::source_location& at) {
+    return !environment::current()->alive(p, at);
+}
+std::size_t self() { return environment::current()->self(); }
+
+std::size_t member::self_now() { return environment::current()->self(); }
+
+bool member::alive(owner_id id) const noexcept {
+    return environment::current()->alive(owner_slot(id), std::source_location::current());
+}
+
+// --- all executions ------------------------------------------------------------------------------
+
+namespace {
+
+class scenario_subject final : public checker::subject {
+public:
+    scenario_subject(scenario::body body, std::size_t processes, checker::location_table& words)
+        : body_(body), environment_(processes, words) {}
+
+    [[nodiscard]] std::size_t processes() const override { return environment_.processes(); }
+
+    void run(checker::runtime& r, checker::search& s) override {
+        environment_.begin_run(&r);
+        {
+            scenario now(environment_, &r, &s);
+            body_(now);
+            if (!now.has_run() || now.processes() != processes())
+                r.fail(checker::verdict::nothing_explored,
+                       "the scenario did not call run(), or started other processes than before");
+        }
+        // The scenario's variables are gone. What is left now belongs to nobody.
+        if (!r.failed()) {
+            for (std::size_t p = 0; p < processes(); ++p) {
+                if (r.state_of(p) != checker::runtime::state::finished) continue;
+                const auto left = checker::left_by(static_cast<int>(p));
+                if (left.blocks > 0)
+                    r.fail(checker::verdict::leak,
+                           "process " + std::to_string(p) + " has not freed " +
+                               std::to_string(left.bytes) + " bytes");
+            }
+        }
+        checker::free_leftovers();
+    }
+
+private:
+    scenario::body body_;
+    environment environment_;
+};
+
+[[nodiscard]] std::size_t count_processes(scenario::body body) {
+    checker::location_table none(0);
+    environment e(0, none);
+    e.begin_run(nullptr);
+    scenario s(e, nullptr, nullptr);
+    body(s);
+    return s.processes();
+}
+
+}  // namespace
+
+checker::result explore(scenario::body body, const checker::settings& how) {
+    const std::size_t n = count_processes(body);
+    if (n == 0 || n > checker::max_processes) {
+        checker::result r;
+        r.what = checker::verdict::nothing_explored;
+        r.message = n == 0 ? "the scenario has no processes" : "the scenario has too many processes";
+        return r;
+    }
+    return checker::explore(
+        n,
+        [&](checker::location_table& words) {
+            return std::make_unique<scenario_subject>(body, n, words);
+        },
+        how);
+}
+
+outcome run(const test& t) {
+    outcome o;
+    o.detail = explore(t.body, t.how);
+    const checker::result& r = o.detail;
+    o.as_expected = r.what == t.expect.what && (t.expect.executions == 0 ||
+                                                t.expect.executions == r.executions);
+    const char* const word = r.what == checker::verdict::verified  ? "verified"
+                             : r.what == checker::verdict::bounded ? "bounded"
+                                                                   : "FAILED";
+    char text[512];
+    std::snprintf(text, sizeof text, "%-8s  %-44s %9llu executions, %llu blocked, %.3f s, %.0f/s%s%s",
+                  word, t.name, static_cast<unsigned long long>(r.executions),
+                  static_cast<unsigned long long>(r.blocked), r.seconds,
+                  static_cast<double>(r.executions + r.blocked) / r.seconds,
+                  r.message.empty() ? "" : "\n          ", "");
+    o.line = text;
+    if (r.what != checker::verdict::verified)
+        o.line += std::string(checker::name(r.what)) + ": " + r.message;
+    return o;
+}
+
+}  // namespace assay::model

@@ -1,0 +1,260 @@
+// scenario.hpp -- what a test of the library under the model checker says.
+//
+//     void dequeued_once(scenario& s) {
+//         shared<ring> r(s);                              // memory, one mapping per process
+//         int got = 0;
+//         s.process("producer", [&] { r->try_push(7); });
+//         s.process("consumer", [&] { await([&] { return r->try_pop(got); }); check(got == 7); });
+//         s.finally([&] { check(r->empty()); });
+//         s.run();
+//     }
+//
+// The function is called afresh for every execution, so its variables start afresh too, and
+// [&] may be captured. It must do the same each time. What runs before s.run() is alone; so is
+// the final check, which runs after the processes have ended (or died).
+//
+// A test is a scenario with its bounds and the verdict and number of executions that it must have.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "assay/owner.hpp"
+#include "model/checker/allocations.hpp"
+#include "model/environment.hpp"
+
+namespace assay::model {
+
+class scenario {
+public:
+    using body = void (*)(scenario&);
+
+    // f is copied; it is called in each execution, on a stack of its own.
+    template <class F>
+    void process(const char* name, F f) {
+        actors_.push_back(keep(name, std::move(f)));
+    }
+    // What must hold when all processes have ended. Not called in an execution in which one is
+    // blocked: that is an error by itself, unless it is merely slow.
+    template <class F>
+    void finally(F f) {
+        last_ = keep("finally", std::move(f));
+    }
+    // Runs the processes and the final check. The last statement of a scenario.
+    void run();
+
+    scenario(const scenario&) = delete;
+    scenario& operator=(const scenario&) = delete;
+
+    // For the driver, scenario.cpp.
+    scenario(environment& e, checker::runtime* r, checker::search* s)
+        : environment_(&e), runtime_(r), search_(s) {}
+    ~scenario();
+    [[nodiscard]] std::size_t processes() const noexcept { return actors_.size(); }
+    [[nodiscard]] const char* name(std::size_t p) const noexcept { return actors_[p].name; }
+    [[nodiscard]] bool has_run() const noexcept { return has_run_; }
+
+private:
+    struct actor {
+        const char* name = "";
+        void* f = nullptr;
+        void (*call)(void*) = nullptr;
+        void (*destroy)(void*) = nullptr;
+    };
+
+    template <class F>
+    actor keep(const char* name, F f) {
+        static_assert(alignof(F) <= alignof(std::max_align_t));
+        used_ = (used_ + alignof(F) - 1) / alignof(F) * alignof(F);
+        const bool fits = used_ + sizeof(F) <= sizeof(arena_);
+        actor a{name, nullptr, [](void* p) { (*static_cast<F*>(p))(); }, nullptr};
+        if (fits) {
+            a.f = new (arena_ + used_) F(std::move(f));
+            a.destroy = [](void* p) { static_cast<F*>(p)->~F(); };
+            used_ += sizeof(F);
+        } else {
+            a.f = new F(std::move(f));
+            a.destroy = [](void* p) { delete static_cast<F*>(p); };
+        }
+        return a;
+    }
+
+    environment* environment_;
+    checker::runtime* runtime_;
+    checker::search* search_;
+    std::vector<actor> actors_;
+    actor last_;
+    bool has_run_ = false;
+    alignas(std::max_align_t) std::byte arena_[1024];
+    std::size_t used_ = 0;
+};
+
+// --- shared memory -------------------------------------------------------------------------------
+
+// Zero bytes that all processes share, each at its own address.
+class block {
+public:
+    block(scenario&, std::size_t bytes, std::size_t alignment = 64)
+        : offset_(environment::current()->allocate(bytes, alignment)) {}
+    // In the calling process's mapping.
+    [[nodiscard]] void* get() const noexcept {
+        return environment::current()->address(offset_);
+    }
+
+private:
+    std::size_t offset_;
+};
+
+// A T in shared memory.
+template <class T>
+class shared {
+public:
+    template <class... Args>
+    explicit shared(scenario& s, Args&&... args) : memory_(s, sizeof(T), alignof(T)) {
+        new (memory_.get()) T(std::forward<Args>(args)...);
+    }
+    [[nodiscard]] T* operator->() const noexcept { return get(); }
+    [[nodiscard]] T& operator*() const noexcept { return *get(); }
+    [[nodiscard]] T* get() const noexcept { return static_cast<T*>(memory_.get()); }
+
+private:
+    block memory_;
+};
+
+// --- inside a process, or the final check --------------------------------------------------------
+
+// Must hold. Otherwise the exploration ends here with this execution as its counterexample.
+void check(bool condition, const char* what = "",
+           const std::source_location& at = std::source_location::current());
+
+// Repeats f until it returns true. A lap that returned false and changed nothing is not repeated:
+// the process waits for a new write to something that it read.
+template <class F>
+void await(F&& f, const std::source_location& at = std::source_location::current()) {
+    environment& e = *environment::current();
+    if (e.now() != environment::phase::processes) {
+        while (!f()) e.pause(at);
+        return;
+    }
+    for (;;) {
+        e.running().begin_lap();
+        if (f()) return;
+        e.running().end_lap();
+    }
+}
+
+// Has process p died? Reading this happens after everything that it did, if so.
+[[nodiscard]] bool died(std::size_t p,
+                        const std::source_location& at = std::source_location::current());
+// Number of the calling process, in the order of scenario::process.
+[[nodiscard]] std::size_t self();
+
+// The owner_id that modelled process p has in its member objects.
+[[nodiscard]] constexpr owner_id id_of(std::size_t p) noexcept {
+    return make_owner(static_cast<std::uint32_t>(p), 1);
+}
+// The calling process's membership, as a structure wants it: each process makes its own.
+class member final : public membership {
+public:
+    member() { id_ = id_of(self_now()); }
+    [[nodiscard]] bool alive(owner_id id) const noexcept override;
+
+private:
+    [[nodiscard]] owner_id renew() override { return id_; }
+    [[nodiscard]] static std::size_t self_now();
+};
+
+// --- recording operations ------------------------------------------------------------------------
+
+// What the processes called and got, with what happens-before what: for linearizability, or any
+// other check of a whole history. Call is whatever describes a call, Result what it returned.
+// Lives in the scenario function, outside shared memory.
+template <class Call, class Result>
+class history {
+public:
+    struct operation {
+        std::size_t process;
+        Call call;
+        std::optional<Result> result;  // none: its process died or was blocked in the middle
+        checker::clock begin;          // all events that happen-before its begin
+        checker::event_id last;        // its process's latest event when it ended
+        bool any = false;              // ... if there was one
+    };
+
+    // Runs f() as this call and notes its result, which it returns.
+    template <class F>
+    Result operator()(Call call, F&& f) {
+        environment& e = *environment::current();
+        const bool modelled = e.now() == environment::phase::processes;
+        std::size_t index = 0;
+        {
+            const checker::own_allocations guard;
+            index = operations_.size();
+            operations_.push_back({e.self(), std::move(call), std::nullopt,
+                                   modelled ? e.running().known() : checker::clock{},
+                                   {},
+                                   false});
+        }
+        Result r = f();
+        operation& o = operations_[index];
+        if (modelled && e.running().position() > 0) {
+            o.last = {static_cast<std::uint16_t>(o.process),
+                      static_cast<std::uint16_t>(e.running().position() - 1)};
+            o.any = true;
+        }
+        o.result = r;
+        return r;
+    }
+
+    [[nodiscard]] const std::vector<operation>& operations() const noexcept {
+        return operations_;
+    }
+    // Had a ended before b began, as far as anyone can tell? (Calls of the final check come after
+    // everything.)
+    [[nodiscard]] static bool precedes(const operation& a, const operation& b,
+                                       std::size_t observer) {
+        if (!a.result || &a == &b) return false;
+        if (a.process == b.process) return &a < &b;
+        if (b.process == observer) return true;
+        return a.any && b.begin.contains(a.last);
+    }
+
+private:
+    std::vector<operation> operations_;
+};
+
+// --- a test --------------------------------------------------------------------------------------
+
+struct expectation {
+    checker::verdict what = checker::verdict::verified;
+    std::uint64_t executions = 0;  // 0: not stated
+};
+
+struct test {
+    const char* name;
+    scenario::body body;
+    expectation expect;
+    checker::settings how{};
+};
+
+// Explores all executions of the scenario.
+[[nodiscard]] checker::result explore(scenario::body body, const checker::settings& how);
+
+// The verdict line, and whether it is the expected one.
+struct outcome {
+    bool as_expected;
+    std::string line;
+    checker::result detail;
+};
+[[nodiscard]] outcome run(const test& t);
+
+}  // namespace assay::model
