@@ -26,12 +26,17 @@ using place = std::source_location;
 
 [[nodiscard]] constexpr checker::order translate(std::memory_order o) noexcept {
     switch (o) {
-        case std::memory_order_relaxed: return checker::order::relaxed;
+        case std::memory_order_relaxed:
+            return checker::order::relaxed;
         case std::memory_order_consume:
-        case std::memory_order_acquire: return checker::order::acquire;
-        case std::memory_order_release: return checker::order::release;
-        case std::memory_order_acq_rel: return checker::order::acq_rel;
-        case std::memory_order_seq_cst: break;
+        case std::memory_order_acquire:
+            return checker::order::acquire;
+        case std::memory_order_release:
+            return checker::order::release;
+        case std::memory_order_acq_rel:
+            return checker::order::acq_rel;
+        case std::memory_order_seq_cst:
+            break;
     }
     return checker::order::seq_cst;
 }
@@ -113,8 +118,7 @@ private:
 
     T ask(checker::request r, const place& at) const noexcept {
         r.size = sizeof(T);
-        return modelling::from_value<T>(
-            model::environment::current()->access(&raw_, r, at).seen);
+        return modelling::from_value<T>(model::environment::current()->access(&raw_, r, at).seen);
     }
     T modify(checker::op operation, T operand, std::memory_order order, const place& at) noexcept {
         checker::request r;

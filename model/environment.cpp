@@ -22,8 +22,7 @@ environment::environment(std::size_t processes, checker::location_table& words)
     if (file_ < 0 || ftruncate(file_, static_cast<off_t>(memory_bytes)) != 0)
         throw std::system_error(errno, std::generic_category(), "memory of a scenario");
     for (std::size_t p = 0; p <= processes; ++p) {
-        void* const m =
-            mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+        void* const m = mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
         if (m == MAP_FAILED)
             throw std::system_error(errno, std::generic_category(), "memory of a scenario");
         mappings_.push_back(static_cast<std::byte*>(m));
@@ -94,9 +93,9 @@ void environment::observe(void (*f)(void*), void* argument) {
             try {
                 it.f(it.argument);
             } catch (const std::exception& e) {
-                it.self->runtime_->fail(checker::verdict::misuse,
-                                        std::string("an exception leaves the final check: ") +
-                                            e.what());
+                it.self->runtime_->fail(
+                    checker::verdict::misuse,
+                    std::string("an exception leaves the final check: ") + e.what());
             }
             it.self->observer_.suspend();
             std::terminate();

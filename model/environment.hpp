@@ -39,9 +39,7 @@ public:
     // A block of zero bytes; returns its offset.
     [[nodiscard]] std::size_t allocate(std::size_t bytes, std::size_t alignment);
     // Where the calling process sees this offset.
-    [[nodiscard]] void* address(std::size_t offset) const noexcept {
-        return mapping() + offset;
-    }
+    [[nodiscard]] void* address(std::size_t offset) const noexcept { return mapping() + offset; }
 
     // --- the accesses of backend.hpp
     checker::answer access(const void* at, const checker::request& what,

@@ -72,9 +72,9 @@ public:
                 if (r.state_of(p) != checker::runtime::state::finished) continue;
                 const auto left = checker::left_by(static_cast<int>(p));
                 if (left.blocks > 0)
-                    r.fail(checker::verdict::leak,
-                           "process " + std::to_string(p) + " has not freed " +
-                               std::to_string(left.bytes) + " bytes");
+                    r.fail(checker::verdict::leak, "process " + std::to_string(p) +
+                                                       " has not freed " +
+                                                       std::to_string(left.bytes) + " bytes");
             }
         }
         checker::free_leftovers();
@@ -101,7 +101,8 @@ checker::result explore(scenario::body body, const checker::settings& how) {
     if (n == 0 || n > checker::max_processes) {
         checker::result r;
         r.what = checker::verdict::nothing_explored;
-        r.message = n == 0 ? "the scenario has no processes" : "the scenario has too many processes";
+        r.message =
+            n == 0 ? "the scenario has no processes" : "the scenario has too many processes";
         return r;
     }
     return checker::explore(
@@ -116,14 +117,15 @@ outcome run(const test& t) {
     outcome o;
     o.detail = explore(t.body, t.how);
     const checker::result& r = o.detail;
-    o.as_expected = r.what == t.expect.what && (t.expect.executions == 0 ||
-                                                t.expect.executions == r.executions);
+    o.as_expected = r.what == t.expect.what &&
+                    (t.expect.executions == 0 || t.expect.executions == r.executions);
     const char* const word = r.what == checker::verdict::verified  ? "verified"
                              : r.what == checker::verdict::bounded ? "bounded"
                                                                    : "FAILED";
     char text[512];
-    std::snprintf(text, sizeof text, "%-8s  %-44s %9llu executions, %llu blocked, %.3f s, %.0f/s%s%s",
-                  word, t.name, static_cast<unsigned long long>(r.executions),
+    std::snprintf(text, sizeof text,
+                  "%-8s  %-44s %9llu executions, %llu blocked, %.3f s, %.0f/s%s%s", word, t.name,
+                  static_cast<unsigned long long>(r.executions),
                   static_cast<unsigned long long>(r.blocked), r.seconds,
                   static_cast<double>(r.executions + r.blocked) / r.seconds,
                   r.message.empty() ? "" : "\n          ", "");

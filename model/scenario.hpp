@@ -106,9 +106,7 @@ public:
     block(scenario&, std::size_t bytes, std::size_t alignment = 64)
         : offset_(environment::current()->allocate(bytes, alignment)) {}
     // In the calling process's mapping.
-    [[nodiscard]] void* get() const noexcept {
-        return environment::current()->address(offset_);
-    }
+    [[nodiscard]] void* get() const noexcept { return environment::current()->address(offset_); }
 
 private:
     std::size_t offset_;
@@ -199,7 +197,9 @@ public:
         {
             const checker::own_allocations guard;
             index = operations_.size();
-            operations_.push_back({e.self(), std::move(call), std::nullopt,
+            operations_.push_back({e.self(),
+                                   std::move(call),
+                                   std::nullopt,
                                    modelled ? e.running().known() : checker::clock{},
                                    {},
                                    false});
@@ -215,9 +215,7 @@ public:
         return r;
     }
 
-    [[nodiscard]] const std::vector<operation>& operations() const noexcept {
-        return operations_;
-    }
+    [[nodiscard]] const std::vector<operation>& operations() const noexcept { return operations_; }
     // Had a ended before b began, as far as anyone can tell? (Calls of the final check come after
     // everything.)
     [[nodiscard]] static bool precedes(const operation& a, const operation& b,

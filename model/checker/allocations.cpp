@@ -32,13 +32,13 @@ void unlink(header* h) noexcept {
 }
 
 void* allocate(std::size_t bytes, std::size_t alignment) noexcept {
-    const std::size_t lead =
-        alignment <= alignof(header) ? sizeof(header)
-                                     : (sizeof(header) + alignment - 1) / alignment * alignment;
-    void* const memory = alignment <= alignof(header)
-                             ? std::malloc(lead + bytes)
-                             : std::aligned_alloc(
-                                   alignment, (lead + bytes + alignment - 1) / alignment * alignment);
+    const std::size_t lead = alignment <= alignof(header)
+                                 ? sizeof(header)
+                                 : (sizeof(header) + alignment - 1) / alignment * alignment;
+    void* const memory =
+        alignment <= alignof(header)
+            ? std::malloc(lead + bytes)
+            : std::aligned_alloc(alignment, (lead + bytes + alignment - 1) / alignment * alignment);
     if (memory == nullptr) return nullptr;
     auto* const block = static_cast<std::byte*>(memory) + lead;
     auto* const h = reinterpret_cast<header*>(block) - 1;

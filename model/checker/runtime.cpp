@@ -201,7 +201,7 @@ void runtime::offer_crash() {
     const event* const last = g().last(self_);
     const bool asleep = last != nullptr && last->operation == op::sleep && last->writes() &&
                         queued(last->val, self_);
-    const bool woken_up = last != nullptr && last->condition == until::not_queued;
+    const bool woken_up = last != nullptr && last->condition == until::not_queued && !blocks(*last);
     if (last == nullptr || (last->writes() && !asleep) || last->what == kind::point || woken_up ||
         search_->allowed().crash_at_every_event)
         search_->may_crash_here(self_);
