@@ -1,5 +1,6 @@
 // stepped.hpp -- a build of the library in which a test can kill or stop a process before its n-th
-// access to shared memory, or make it give way there. Include it before any header of the library.
+// access to shared memory, make it give way there, or run something else there. Include it before
+// any header of the library.
 #pragma once
 
 #if defined(ASSAY_ABI)
@@ -16,8 +17,11 @@
 
 namespace testing_stepped {
 
-inline thread_local long die_after = 0;       // accesses; 0: never
-inline thread_local long stop_after = 0;      // accesses; 0: never
+inline thread_local long die_after = 0;      // accesses; 0: never
+inline thread_local long stop_after = 0;     // accesses; 0: never
+inline thread_local long intrude_after = 0;  // accesses; 0: never
+inline thread_local void (*intruder)(void*) = nullptr;
+inline thread_local void* intruder_data = nullptr;
 inline thread_local std::uint32_t noise = 0;  // seed of random yields; 0: none
 
 inline void step() noexcept {
@@ -29,6 +33,7 @@ inline void step() noexcept {
     }
     if (stop_after > 0 && --stop_after == 0) ::kill(::getpid(), SIGSTOP);
     if (die_after > 0 && --die_after == 0) ::kill(::getpid(), SIGKILL);
+    if (intrude_after > 0 && --intrude_after == 0) intruder(intruder_data);
 }
 
 }  // namespace testing_stepped
@@ -36,6 +41,7 @@ inline void step() noexcept {
 #include <assay/owner.hpp>
 
 #include <atomic>
+#include <utility>
 #include <vector>
 
 #include "lib/tests/processes.hpp"
@@ -76,6 +82,17 @@ private:
     assay::owner_id renew() override { return all_.enter(); }
     population& all_;
 };
+
+// Runs `operation`, and in the middle of it, before its n-th access, `other`: to `other` the
+// process that operates looks like one that stopped there. False when there was no n-th access.
+template <class Operation, class Other>
+bool interrupted_at(long n, Operation operation, Other other) {
+    intruder = [](void* f) { (*static_cast<Other*>(f))(); };
+    intruder_data = &other;
+    intrude_after = n;
+    operation();
+    return std::exchange(intrude_after, 0) == 0;
+}
 
 // Runs `operation` in a child that is killed before its n-th access, for n = 1, 2, ... until it
 // gets through. `prepare(n)` runs before the fork; `examine(n)` after the death, while the

@@ -1,0 +1,416 @@
+// ring_buffer.hpp -- the newest `count` records of one writer, for one consumer and any number of
+// readers that consume nothing. The writer may overwrite; nobody ever sees half a record.
+//
+// State:      positions that count records: `reserved` and `committed` (the writer's), `read` (the
+//             consumer's), and `floor` (the writer's: unread records before it may be overwritten).
+//             Record p lives in slot p % slots, slots being the power of two at or above count,
+//             so that slots stay right when a position wraps around 2^64.
+// Invariant:  read and floor <= committed <= reserved <= committed + count. Records committed - count
+//             to committed are whole, except those before reserved - count; those from `read` on,
+//             except those before floor. The writer never writes `read`: the consumer finds out
+//             that it was lapped, and how many records it lost.
+// Progress:   wait-free, but pop() and peek() start again when they were lapped: each time the
+//             writer has written. read() is the wait-free form. No one waits for another process.
+// Crash:      the writer's death loses what it had not committed, and in push_overwrite also the
+//             records that it was about to overwrite; the next writer goes on behind the last
+//             committed record. The consumer's death loses at most the records that it was taking.
+//             A reader's death changes nothing.
+//
+// Synchronisation:
+//   [ring:committed]  store of committed -> load   the records before it, and all that the writer
+//                                                  announced before
+//   [ring:taken]      store of read -> load        the copies of the records before it are made:
+//                                                  licence to overwrite them
+//   [ring:announced]  fence after reserved and floor -> fence after a copy   whoever copied a word
+//                     of a later record also sees that this record was announced
+//   One writer and one consumer at a time is the caller's to ensure. A role moves to another
+//   process, thread or handle through anything that makes the old one's last operation happen
+//   before the new one's first: a lock, a message, waitpid(). After a kill, the kernel's word that
+//   the process is dead is enough.
+//   (Sequence locks with racing copies: Boehm, "Can seqlocks get along with programming language
+//   memory models?", MSPC 2012. Remembering the other side's position: Giacomoni et al.,
+//   "FastForward", PPoPP 2008.)
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string_view>
+
+#include "layout.hpp"
+#include "record.hpp"
+#include "structure.hpp"
+#include "sync.hpp"
+
+namespace assay::inline ASSAY_ABI {
+
+// A handle may be used by one writing and one consuming thread at once; the const operations by any.
+template <shareable T>
+class ring_buffer : public structure<ring_buffer<T>, T> {
+    using base = structure<ring_buffer<T>, T>;
+
+public:
+    static constexpr kind structure_kind = kind::ring_buffer;
+
+    // What a wait-free read found. `lost` records were overwritten before they could be read; they
+    // came before `record`. Neither: the ring was empty. Only lost ones: there may be more.
+    struct reading {
+        std::optional<T> record;
+        std::uint64_t lost = 0;
+    };
+    struct bulk_reading {
+        std::size_t count = 0;
+        std::uint64_t lost = 0;
+    };
+
+    // Creates or opens `name` in the segment; without a count it only opens. Throws what structure
+    // throws.
+    template <class Segment>
+    ring_buffer(Segment& segment, std::string_view name, std::uint64_t count = 0)
+        : base(segment, name, count) {
+        look();
+    }
+
+    // On memory that was formatted for `count` records, aligned to a line.
+    ring_buffer(void* memory, std::uint64_t count, membership& me) : base(memory, count, me) {
+        look();
+    }
+
+    [[nodiscard]] static std::uint64_t size_bytes(std::uint64_t count) {
+        const bool sane = count != 0 && count <= max_structure_bytes;
+        const auto bytes = checked_mul(sane ? std::bit_ceil(count) : 0, slot_words * word_bytes);
+        if (!sane || !bytes || *bytes > max_structure_bytes)
+            throw std::invalid_argument("assay: a ring buffer cannot have " +
+                                        std::to_string(count) + " records of " +
+                                        std::to_string(sizeof(T)) + " bytes");
+        return sizeof(header) + *bytes;
+    }
+
+    // `start` is the first position, for tests of positions that wrap.
+    static void format(void* memory, std::uint64_t /*count*/, std::uint64_t start = 0) noexcept {
+        auto& h = *static_cast<header*>(memory);
+        // relaxed: not published yet; the store that publishes the memory around it orders this.
+        for (auto* w : {&h.reserved, &h.committed, &h.start, &h.read, &h.floor})
+            w->store(start, relaxed);
+    }
+
+    // --- the writer ---
+
+    // False when full: the consumer has `capacity` records before it. Wait-free.
+    [[nodiscard]] bool push(const T& record) noexcept { return push_bulk({&record, 1}) == 1; }
+
+    // Appends as many as fit, which become visible together; returns how many. Wait-free.
+    std::size_t push_bulk(std::span<const T> records) noexcept {
+        const std::uint64_t at = end();
+        const auto n = std::min<std::uint64_t>(records.size(), room(at, records.size()));
+        if (n != 0) append(at, records.data(), n);
+        return n;
+    }
+
+    // Appends; the oldest record goes when the ring is full. Wait-free.
+    void push_overwrite(const T& record) noexcept { push_overwrite_bulk({&record, 1}); }
+
+    // The same for many: up to `capacity` records at a time become visible together. Wait-free.
+    void push_overwrite_bulk(std::span<const T> records) noexcept {
+        while (!records.empty()) {
+            const std::uint64_t at = end();
+            const auto n = std::min<std::uint64_t>(records.size(), capacity());
+            if (room(at, n) < n) announce(head().floor, at + n - capacity());
+            append(at, records.data(), n);
+            records = records.subspan(n);
+        }
+    }
+
+    // --- the consumer ---
+
+    // Takes the oldest record, if it can be had at once. Wait-free.
+    [[nodiscard]] reading read() noexcept {
+        record_bytes bytes;
+        const auto [n, lost] = take(bytes.data(), 1);
+        return {n == 0 ? std::nullopt : std::optional<T>(std::bit_cast<T>(bytes)), lost};
+    }
+    // Takes up to out.size() of the oldest records, adjacent ones; all lost ones came before them.
+    [[nodiscard]] bulk_reading read_bulk(std::span<T> out) noexcept {
+        return take(reinterpret_cast<std::byte*>(out.data()), out.size());
+    }
+
+    // Takes the oldest record; nothing only when empty. Starts again when it was lapped; lost()
+    // counts what was lost.
+    [[nodiscard]] std::optional<T> pop() noexcept {
+        for (;;) {
+            const reading r = read();
+            if (r.record || r.lost == 0) return r.record;
+        }
+    }
+    [[nodiscard]] bool pop(T& out) noexcept { return pop_bulk({&out, 1}) == 1; }
+
+    // Takes up to out.size() records; 0 only when empty.
+    [[nodiscard]] std::size_t pop_bulk(std::span<T> out) noexcept {
+        for (;;) {
+            const bulk_reading r = read_bulk(out);
+            if (r.count != 0 || r.lost == 0) return r.count;
+        }
+    }
+
+    // Passes over up to n of the oldest records; returns how many. Wait-free.
+    std::uint64_t skip(std::uint64_t n) noexcept { return take(nullptr, n).count; }
+    // Passes over all that were committed when it began (lost or not). Wait-free.
+    void clear() noexcept { skip(std::numeric_limits<std::uint64_t>::max()); }
+
+    // Records that read, pop and skip of this handle found overwritten. What it took, passed over
+    // and lost adds up to what it advanced total_read() by.
+    [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
+
+    // --- anyone, as often as they like, without effect on others ---
+
+    // Copies up to out.size() adjacent records, the first being the one `offset` records after the
+    // oldest unread one; returns how many. When the writer overwrote the first of them meanwhile it
+    // starts again, from the record that is the oldest then.
+    [[nodiscard]] std::size_t peek_bulk(std::uint64_t offset, std::span<T> out) const noexcept {
+        return peek(offset, reinterpret_cast<std::byte*>(out.data()), out.size());
+    }
+    [[nodiscard]] std::optional<T> peek(std::uint64_t offset = 0) const noexcept {
+        record_bytes bytes;
+        if (peek(offset, bytes.data(), 1) == 0) return std::nullopt;
+        return std::bit_cast<T>(bytes);
+    }
+
+    // Copies the newest min(n, out.size(), capacity, total_written) records, oldest first, without
+    // those among them that the writer began to overwrite before the copy was made: what is left is
+    // adjacent and ends with the record that was the newest when the call began. Returns how many,
+    // possibly 0 beside a fast writer. Consumed records count. Wait-free.
+    [[nodiscard]] std::size_t get_last_n(std::uint64_t n, std::span<T> out) const noexcept {
+        // acquire [ring:committed]: the records before it.
+        const std::uint64_t last = head().committed.load(acquire);
+        // relaxed: constant since format()
+        const std::uint64_t written = last - head().start.load(relaxed);
+        n = std::min({n, std::uint64_t{out.size()}, capacity(), written});
+        auto* bytes = reinterpret_cast<std::byte*>(out.data());
+        copy(last - n, bytes, n);
+        return n - drop_front(bytes, n, beyond(oldest_whole(), last - n));
+    }
+
+    // A reader with a position of its own: sees every record once, or learns how many it lost.
+    // Does not keep the ring's handle alive. For one thread.
+    class reader {
+    public:
+        // Starts with the newest `back` records that are still there; 0 waits for the next one.
+        explicit reader(const ring_buffer& ring, std::uint64_t back = 0) noexcept : ring_(&ring) {
+            // acquire [ring:committed]: records that next() reads on the strength of this position.
+            seen_ = ring.head().committed.load(acquire);
+            // relaxed: constant since format()
+            const std::uint64_t written = seen_ - ring.head().start.load(relaxed);
+            at_ = seen_ - std::min({back, ring.capacity(), written});
+        }
+        // As read() and read_bulk() of the ring, but nothing is consumed. Wait-free.
+        [[nodiscard]] reading next() noexcept {
+            record_bytes bytes;
+            const auto [n, lost] = next(bytes.data(), 1);
+            return {n == 0 ? std::nullopt : std::optional<T>(std::bit_cast<T>(bytes)), lost};
+        }
+        [[nodiscard]] bulk_reading next_bulk(std::span<T> out) noexcept {
+            return next(reinterpret_cast<std::byte*>(out.data()), out.size());
+        }
+
+    private:
+        bulk_reading next(std::byte* out, std::uint64_t n) noexcept {
+            return ring_->advance(at_, seen_, out, n,
+                                  [this] { return ring_->oldest_unannounced(); });
+        }
+        const ring_buffer* ring_;
+        std::uint64_t at_;
+        std::uint64_t seen_;
+    };
+
+    // Values of about now, exact when nobody writes or consumes. Wait-free.
+    [[nodiscard]] std::uint64_t total_written() const noexcept {
+        // relaxed: a statistic that promises nothing about records; start is constant
+        return head().committed.load(relaxed) - head().start.load(relaxed);
+    }
+    // What the consumer has taken, passed over or lost.
+    [[nodiscard]] std::uint64_t total_read() const noexcept {
+        // relaxed: as above
+        return head().read.load(relaxed) - head().start.load(relaxed);
+    }
+    // Unread records. Those that a writer died overwriting count until the consumer finds out.
+    [[nodiscard]] std::uint64_t size() const noexcept {
+        // acquire [ring:taken]: what the consumer knew is committed, so the difference is not below 0.
+        const std::uint64_t from = head().read.load(acquire);
+        // relaxed: counts records without touching them
+        return std::min(beyond(head().committed.load(relaxed), from), capacity());
+    }
+    [[nodiscard]] std::uint64_t available_space() const noexcept { return capacity() - size(); }
+    [[nodiscard]] std::uint64_t capacity() const noexcept { return this->count(); }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] bool full() const noexcept { return size() == capacity(); }
+
+private:
+    using record_bytes = std::array<std::byte, sizeof(T)>;
+
+    struct header {
+        alignas(line_size) word<std::uint64_t> reserved;
+        word<std::uint64_t> committed;
+        word<std::uint64_t> start;
+        alignas(line_size) word<std::uint64_t> read;
+        alignas(line_size) word<std::uint64_t> floor;  // apart: changes only when unread ones go
+    };
+    static constexpr std::uint64_t slot_words = words_for(sizeof(T));
+
+    [[nodiscard]] header& head() const noexcept {
+        return *reinterpret_cast<header*>(this->memory());
+    }
+    [[nodiscard]] word<std::uint64_t>* slot(std::uint64_t position) const noexcept {
+        auto* slots = reinterpret_cast<word<std::uint64_t>*>(this->memory() + sizeof(header));
+        return slots + (position & mask_) * slot_words;
+    }
+
+    // How far `limit` lies beyond `position`; 0 when it does not. Positions wrap, so distances of
+    // 2^63 and more, which only a broken process can cause, are taken for negative ones.
+    [[nodiscard]] static std::uint64_t beyond(std::uint64_t limit,
+                                              std::uint64_t position) noexcept {
+        const std::uint64_t distance = limit - position;
+        return static_cast<std::int64_t>(distance) > 0 ? distance : 0;
+    }
+
+    void look() noexcept {
+        mask_ = std::bit_ceil(capacity()) - 1;
+        // acquire [ring:taken]: the first push may rely on it.
+        seen_read_ = head().read.load(acquire);
+        // acquire [ring:committed]: the first read may rely on it.
+        seen_committed_ = head().committed.load(acquire);
+    }
+
+    // relaxed: only the writer changes it, and a new writer comes after the old one.
+    [[nodiscard]] std::uint64_t end() const noexcept { return head().committed.load(relaxed); }
+
+    // How many records the consumer leaves room for at `at`; exact if less than `wanted`.
+    [[nodiscard]] std::uint64_t room(std::uint64_t at, std::uint64_t wanted) noexcept {
+        std::uint64_t used = at - seen_read_;
+        if (used > capacity() || capacity() - used < wanted) {
+            // acquire [ring:taken]: the consumer's copies of what we may overwrite now are made.
+            seen_read_ = head().read.load(acquire);
+            used = at - seen_read_;
+        }
+        return used < capacity() ? capacity() - used : 0;
+    }
+
+    // Raises `w` to `position`. It may be ahead by what a dead writer had announced, and must stay
+    // so: that one may have begun to write. Anything else is behind, or no position at all.
+    // relaxed: the fence of [ring:announced] comes before the first word of payload.
+    void announce(word<std::uint64_t>& w, std::uint64_t position) noexcept {
+        if (w.load(relaxed) - position > capacity()) w.store(position, relaxed);
+    }
+
+    void append(std::uint64_t at, const T* records, std::uint64_t n) noexcept {
+        announce(head().reserved, at + n);
+        // release [ring:announced]: reserved and floor, to who copies a word that we store below.
+        fence(release);
+        for (std::uint64_t i = 0; i < n; ++i) {
+            constexpr std::size_t whole = sizeof(T) - sizeof(T) % word_bytes;
+            auto* to = slot(at + i);
+            const auto* from = reinterpret_cast<const std::byte*>(records + i);
+            store_bytes(to, 0, from, whole);
+            if constexpr (whole < sizeof(T)) {
+                std::uint64_t rest = 0;
+                std::memcpy(&rest, from + whole, sizeof(T) - whole);
+                to[slot_words - 1].store(rest, relaxed);  // relaxed: payload, as in store_bytes
+            }
+        }
+        // release [ring:committed]: the records before at + n, and what was announced.
+        head().committed.store(at + n, release);
+    }
+
+    void copy(std::uint64_t at, std::byte* out, std::uint64_t n) const noexcept {
+        for (std::uint64_t i = 0; i < n; ++i)
+            load_bytes(slot(at + i), 0, out + i * sizeof(T), sizeof(T));
+    }
+    // Removes the first `bad` of n records; returns how many it removed.
+    static std::uint64_t drop_front(std::byte* records, std::uint64_t n,
+                                    std::uint64_t bad) noexcept {
+        bad = std::min(bad, n);
+        if (bad != 0 && bad != n)
+            std::memmove(records, records + bad * sizeof(T), (n - bad) * sizeof(T));
+        return bad;
+    }
+
+    // relaxed: a hint before a copy; after it, ordered by the fence of [ring:announced].
+    [[nodiscard]] std::uint64_t oldest_unannounced() const noexcept {
+        return head().reserved.load(relaxed) - capacity();
+    }
+    // The oldest record that was whole in the copies made before this call.
+    [[nodiscard]] std::uint64_t oldest_whole() const noexcept {
+        // acquire [ring:announced]: the announcement of each record of which we copied a word.
+        fence(acquire);
+        return oldest_unannounced();
+    }
+
+    [[nodiscard]] std::uint64_t peek(std::uint64_t offset, std::byte* out,
+                                     std::uint64_t wanted) const noexcept {
+        // acquire [ring:taken]: what the consumer knew is committed, so the load below gets no less.
+        std::uint64_t low = head().read.load(acquire);
+        for (;;) {
+            // acquire [ring:committed]: the records before it.
+            const std::uint64_t last = head().committed.load(acquire);
+            if (beyond(last, low) > capacity()) low = last - capacity();
+            const std::uint64_t ready = beyond(last, low);
+            if (offset >= ready) return 0;
+            const auto n = std::min(wanted, ready - offset);
+            copy(low + offset, out, n);
+            const std::uint64_t whole = oldest_whole();
+            if (beyond(whole, low + offset) == 0) return n;
+            low = whole;
+        }
+    }
+
+    // One step of the consumer or of a reader, from position `at`: copies up to n records (only
+    // counts them when out is null) and moves `at` behind them. `gone` gives the position before
+    // which records may be overwritten, `seen` remembers `committed`.
+    template <class Gone>
+    bulk_reading advance(std::uint64_t& at, std::uint64_t& seen, std::byte* out, std::uint64_t n,
+                         Gone gone) const noexcept {
+        std::uint64_t lost = beyond(gone(), at);
+        at += lost;
+        if (seen - at > capacity() || seen - at < n)
+            // acquire [ring:committed]: the records before it.
+            seen = head().committed.load(acquire);
+        n = std::min({n, beyond(seen, at), capacity()});
+        std::uint64_t bad = 0;
+        if (out != nullptr && n != 0) {
+            copy(at, out, n);
+            // acquire [ring:announced]: the announcement of each record of which we copied a word.
+            fence(acquire);
+            bad = beyond(gone(), at);
+            lost += bad;
+            at += std::max(bad, n);
+            return {n - drop_front(out, n, bad), lost};
+        }
+        at += n;
+        return {n, lost};
+    }
+
+    bulk_reading take(std::byte* out, std::uint64_t n) noexcept {
+        // relaxed: only the consumer changes it, and a new consumer comes after the old one.
+        const std::uint64_t from = head().read.load(relaxed);
+        std::uint64_t at = from;
+        // relaxed: a hint before the copy; after it, ordered by the fence of [ring:announced].
+        const auto gone = [this] { return head().floor.load(relaxed); };
+        const bulk_reading r = advance(at, seen_committed_, out, n, gone);
+        lost_ += r.lost;
+        // release [ring:taken]: our copies of the records before it are made.
+        if (at != from) head().read.store(at, release);
+        return r;
+    }
+
+    std::uint64_t mask_ = 0;
+    std::uint64_t seen_read_ = 0;       // the writer's: `read`, at most that much behind
+    std::uint64_t seen_committed_ = 0;  // the consumer's: the same of `committed`
+    std::uint64_t lost_ = 0;            // the consumer's
+};
+
+}  // namespace assay::inline ASSAY_ABI
