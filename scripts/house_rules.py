@@ -136,6 +136,13 @@ def nothing_is_left_undone(tree):
             yield path, line_of(text, m.start()), f"{m.group()}: do it, or file it"
 
 
+def readme_example_runs(tree):
+    example = re.search(r"```cpp\n(.*?)```", tree["README.md"], re.S)
+    program = tree.get("lib/examples/quickstart.cpp", "").split("// [README]\n")
+    if not example or len(program) != 3 or example.group(1) != program[1]:
+        yield "README.md", 0, "the first example is not the one in lib/examples/quickstart.cpp"
+
+
 def documents_name_what_exists(tree):
     tests = {m for t in tree.values() for m in re.findall(r"\bTEST(?:_F|_P)?\(\s*(\w+,\s*\w+)\)", t)}
     tests = {re.sub(r",\s*", ".", t) for t in tests}
@@ -163,6 +170,7 @@ RULES = {  # rule: (path, source) of a canary
     contract_opens_the_header: ("lib/assay/queue.hpp", "// State:\n" + OPEN + "x.load(relaxed);\n"),
     asserts_do_not_synchronise: ("lib/assay/queue.hpp", "assert(f(x.load(relaxed)) == 1);\n"),
     test_names_are_properties: ("lib/tests/queue.cpp", "TEST(queue, EdgeCases) {}\n"),
+    readme_example_runs: ("README.md", "```cpp\nint x;\n```\n"),
     documents_name_what_exists: ("README.md", "[a file](lib/gone.hpp)\n"),
     nothing_is_left_undone: ("scripts/x", "# TO" + "DO later\n"),
 }
