@@ -16,8 +16,7 @@ using checker::own_allocations;
 
 thread_local environment* environment::current_ = nullptr;
 
-environment::environment(std::size_t processes, checker::location_table& words)
-    : words_(&words), uses_(memory_bytes) {
+environment::environment(std::size_t processes, checker::location_table& words) : words_(&words) {
     file_ = memfd_create("assay-model", MFD_CLOEXEC);
     if (file_ < 0 || ftruncate(file_, static_cast<off_t>(memory_bytes)) != 0)
         throw std::system_error(errno, std::generic_category(), "memory of a scenario");
@@ -62,6 +61,7 @@ std::size_t environment::allocate(std::size_t bytes, std::size_t alignment) {
     const std::size_t at = (allocated_ + alignment - 1) / alignment * alignment;
     if (at + bytes > memory_bytes) throw std::length_error("a scenario has 1 MiB of memory");
     allocated_ = at + bytes;
+    if (uses_.size() < allocated_) uses_.resize(allocated_);
     return at;
 }
 
@@ -155,6 +155,9 @@ checker::location_id environment::word_at(std::size_t offset, std::size_t size,
     checker::location_id clash = 0;
     const auto id = words_->find(segment, static_cast<std::uint32_t>(offset),
                                  static_cast<std::uint8_t>(size), first, clash);
+    if (id == checker::location_table::none && clash == id)
+        fail(checker::verdict::misuse, "the scenario shares more words than the checker's " +
+                                           std::to_string(checker::location_table::capacity));
     claim(offset, size, use::word, id, from);
     return id;
 }

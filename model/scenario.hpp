@@ -212,6 +212,7 @@ public:
             o.any = true;
         }
         o.result = r;
+        if (modelled) e.running().end_operation();
         return r;
     }
 

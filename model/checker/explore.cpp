@@ -1,6 +1,11 @@
 #include "explore.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <thread>
 
 #include "liveness.hpp"
 
@@ -10,73 +15,189 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
-[[nodiscard]] double seconds_since(steady::time_point start) {
-    return std::chrono::duration<double>(steady::now() - start).count();
-}
+// The oldest open item of a search is the root of the largest part of what it has left. A worker
+// gives it away when somebody has nothing to do. Each item depends only on events that are older
+// than itself, which nobody changes before it is taken; so the parts are independent, and the
+// counts do not depend on who explores what.
+class pool {
+public:
+    explicit pool(unsigned workers) : busy_(workers) {}
+
+    [[nodiscard]] bool somebody_is_hungry() const noexcept {
+        return hungry_.load(std::memory_order_relaxed) > 0;
+    }
+    void give(std::unique_ptr<search::task> t) {
+        {
+            const std::lock_guard lock(mutex_);
+            tasks_.push_back(std::move(t));
+            hungry_.fetch_sub(1, std::memory_order_relaxed);
+            ++given_;
+        }
+        changed_.notify_one();
+    }
+    // Waits for a task. Null when there will be none.
+    [[nodiscard]] std::unique_ptr<search::task> take() {
+        std::unique_lock lock(mutex_);
+        if (--busy_ == 0) changed_.notify_all();
+        hungry_.fetch_add(1, std::memory_order_relaxed);
+        changed_.wait(lock, [&] { return stop_ || !tasks_.empty() || busy_ == 0; });
+        if (stop_ || tasks_.empty()) return nullptr;
+        ++busy_;
+        auto t = std::move(tasks_.front());
+        tasks_.pop_front();
+        return t;
+    }
+    void stop() {
+        {
+            const std::lock_guard lock(mutex_);
+            stop_ = true;
+        }
+        changed_.notify_all();
+    }
+    [[nodiscard]] std::uint64_t given() const noexcept { return given_; }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<std::unique_ptr<search::task>> tasks_;
+    unsigned busy_;  // workers that may still give something
+    std::atomic<int> hungry_{0};
+    std::uint64_t given_ = 0;
+    bool stop_ = false;
+};
+
+class exploration {
+public:
+    exploration(std::size_t processes, const subject_maker& make, const settings& how,
+                const observer& watch)
+        : processes_(processes),
+          make_(&make),
+          how_(&how),
+          watch_(&watch),
+          locations_(std::make_shared<location_table>(processes)),
+          sites_(how.weaker, how.force_sc),
+          pool_(std::max(1u, how.workers)),
+          start_(steady::now()) {}
+
+    result run() {
+        std::vector<std::thread> others;
+        for (unsigned w = 1; w < how_->workers; ++w) others.emplace_back([this] { work(false); });
+        work(true);
+        for (auto& t : others) t.join();
+        return finish();
+    }
+
+private:
+    void work(bool first) {
+        search s(processes_, *locations_, how_->allowed);
+        runtime r(processes_, how_->running, sites_);
+        const auto program = (*make_)(*locations_);
+        result mine;
+        for (bool more = first || next(s); more; more = s.backtrack() || next(s)) {
+            program->run(r, s);
+            if (!account(s, r, mine)) break;
+            if (pool_.somebody_is_hungry() && s.open_items() > 1) pool_.give(s.split());
+        }
+        merge(s, r, mine);
+    }
+
+    [[nodiscard]] bool next(search& s) {
+        while (auto t = pool_.take())
+            if (s.start(std::move(*t)) || s.backtrack()) return true;
+        return false;
+    }
+
+    // One run has ended. False: it was the last one.
+    bool account(const search& s, runtime& r, result& mine) {
+        ++mine.runs;
+        const std::uint64_t runs = 1 + all_runs_.fetch_add(1, std::memory_order_relaxed);
+        if (!r.failed() && !r.complete()) {
+            for (std::size_t p = 0; p < processes_; ++p)
+                if (r.state_of(p) == runtime::state::bounded) hit_event_bound_ = true;
+            if (how_->check_liveness)
+                if (const auto f = classify(s.current(), r)) r.fail(f->what, f->message);
+        }
+        if (r.failed()) {
+            ++mine.executions;
+            end(r.failed()->what, r.failed()->message, &s.current());
+            return false;
+        }
+        ++(r.complete() ? mine.executions : mine.blocked);
+        if (*watch_) (*watch_)(s, r);
+        if (how_->stop_at.executions != 0 && runs >= how_->stop_at.executions)
+            end(verdict::bounded, "executions", nullptr);
+        if (how_->stop_at.seconds > 0 && mine.runs % 256 == 0 && seconds() > how_->stop_at.seconds)
+            end(verdict::bounded, "seconds", nullptr);
+        return !ended_.load(std::memory_order_relaxed);
+    }
+
+    void end(verdict what, const std::string& message, const graph* g) {
+        {
+            const std::lock_guard lock(mutex_);
+            // A failure counts more than a bound that another worker has hit.
+            if (failed_verdict(out_.what) ||
+                (out_.what == verdict::bounded && what == verdict::bounded))
+                return;
+            out_.what = what;
+            out_.message = message;
+            if (g != nullptr) out_.counterexample = *g;
+        }
+        ended_ = true;
+        pool_.stop();
+    }
+
+    void merge(const search& s, const runtime& r, const result& mine) {
+        const std::lock_guard lock(mutex_);
+        out_.executions += mine.executions;
+        out_.blocked += mine.blocked;
+        out_.runs += mine.runs;
+        out_.accesses += r.stats().accesses;
+        out_.revisits += s.stats().revisits;
+        out_.rejected += s.stats().rejected;
+        out_.peak_items += s.stats().peak_items;
+        out_.peak_graphs += s.stats().peak_graphs;
+    }
+
+    result finish() {
+        if (out_.what == verdict::verified && hit_event_bound_) {
+            out_.what = verdict::bounded;
+            out_.message = "events per process";
+        }
+        if (out_.what == verdict::verified && (out_.executions == 0 || out_.accesses == 0)) {
+            out_.what = verdict::nothing_explored;
+            out_.message = "no complete execution, or no modelled access";
+        }
+        out_.seconds = seconds();
+        out_.shared_tasks = pool_.given();
+        out_.sites = sites_.all();
+        out_.locations = locations_;
+        return std::move(out_);
+    }
+
+    [[nodiscard]] double seconds() const {
+        return std::chrono::duration<double>(steady::now() - start_).count();
+    }
+
+    std::size_t processes_;
+    const subject_maker* make_;
+    const settings* how_;
+    const observer* watch_;
+    std::shared_ptr<location_table> locations_;
+    site_table sites_;
+    pool pool_;
+    steady::time_point start_;
+    std::atomic<std::uint64_t> all_runs_{0};
+    std::atomic<bool> hit_event_bound_{false};
+    std::atomic<bool> ended_{false};
+    std::mutex mutex_;
+    result out_;
+};
 
 }  // namespace
 
 result explore(std::size_t processes, const subject_maker& make, const settings& how,
                const observer& watch) {
-    const auto start = steady::now();
-    result out;
-    location_table locations(processes);
-    site_table sites(how.weaker, how.force_sc);
-    search s(processes, locations, how.allowed);
-    runtime r(processes, how.running, sites);
-    const auto p = make(locations);
-
-    bool hit_event_bound = false;
-    bool stopped = false;
-    for (bool more = true; more; more = s.backtrack()) {
-        p->run(r, s);
-        ++out.runs;
-        if (!r.failed() && !r.complete()) {
-            for (std::size_t i = 0; i < processes; ++i)
-                hit_event_bound |= r.state_of(i) == runtime::state::bounded;
-            if (how.check_liveness)
-                if (auto f = classify(s.current(), r)) r.fail(f->what, f->message);
-        }
-        if (r.failed()) {
-            out.what = r.failed()->what;
-            out.message = r.failed()->message;
-            out.counterexample = s.current();
-            ++out.executions;
-            break;
-        }
-        ++(r.complete() ? out.executions : out.blocked);
-        if (watch) watch(s, r);
-        if (how.stop_at.executions != 0 && out.runs >= how.stop_at.executions) {
-            out.what = verdict::bounded;
-            out.message = "executions";
-            stopped = true;
-            break;
-        }
-        if (how.stop_at.seconds > 0 && out.runs % 256 == 0 &&
-            seconds_since(start) > how.stop_at.seconds) {
-            out.what = verdict::bounded;
-            out.message = "time";
-            stopped = true;
-            break;
-        }
-    }
-    if (out.what == verdict::verified && hit_event_bound) {
-        out.what = verdict::bounded;
-        out.message = "events per process";
-    }
-    static_cast<void>(stopped);
-    out.accesses = r.stats().accesses;
-    out.revisits = s.stats().revisits;
-    out.rejected = s.stats().rejected;
-    out.peak_items = s.stats().peak_items;
-    out.peak_graphs = s.stats().peak_graphs;
-    if (!failed_verdict(out.what) && (out.executions == 0 || out.accesses == 0)) {
-        out.what = verdict::nothing_explored;
-        out.message = "no complete execution, or no modelled access";
-    }
-    out.seconds = seconds_since(start);
-    out.sites = sites.all();
-    return out;
+    return exploration(processes, make, how, watch).run();
 }
 
 }  // namespace assay::checker

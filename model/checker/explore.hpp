@@ -54,7 +54,8 @@ struct result {
     std::size_t peak_items = 0;
     std::size_t peak_graphs = 0;
     double seconds = 0;
-    std::optional<graph> counterexample;
+    std::optional<graph> counterexample;  // refers to `locations`
+    std::shared_ptr<const location_table> locations;
     std::vector<site> sites;
 };
 

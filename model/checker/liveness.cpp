@@ -9,14 +9,14 @@ namespace {
 }
 
 // What the process read in the lap that it would repeat: a loop that pauses reads the same
-// again and again; one that sleeps or awaits hangs on its last reads.
+// again and again; one that sleeps or awaits hangs on the last reads, which block it.
 template <class F>
 void for_each_read_of_the_last_lap(const graph& g, std::size_t p, F&& f) {
     const std::size_t n = g.length(p);
     const bool spins = n > 0 && g.last(p)->what == kind::pause;
     for (std::size_t i = spins ? n - 1 : n; i-- > 0;) {
         const event& e = g[{static_cast<std::uint16_t>(p), static_cast<std::uint16_t>(i)}];
-        if (spins ? e.what == kind::pause : !e.reads() || e.condition == until::none) break;
+        if (spins ? e.what == kind::pause : !e.reads() || !blocks(e)) break;
         if (e.reads()) f(e);
     }
 }

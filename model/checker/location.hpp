@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 
 #include "event.hpp"
 
@@ -27,7 +26,7 @@ inline constexpr std::uint32_t sleep_segment = 0x80000000;  // + segment of the 
 
 class location_table {
 public:
-    static constexpr location_id capacity = 8192;
+    static constexpr location_id capacity = 4096;
     static constexpr location_id none = capacity;
 
     // Location p, for p < processes, is the life of process p.
@@ -40,7 +39,8 @@ public:
     [[nodiscard]] location_id size() const noexcept { return count_; }
 
     // The location at (segment, offset), created with this size and initial value if it is new.
-    // `none` if it overlaps one of another offset or size, which is then stored in `clash`.
+    // `none` if it overlaps one of another offset or size, which is then stored in `clash`, or if
+    // the table is full.
     location_id find(std::uint32_t segment, std::uint32_t offset, std::uint8_t size, value first,
                      location_id& clash) {
         const std::lock_guard lock(mutex_);
@@ -53,7 +53,8 @@ public:
                 return none;
             }
         }
-        if (count_ == capacity) throw std::length_error("a scenario shares too many words");
+        clash = none;
+        if (count_ == capacity) return none;
         location& l = all_[count_];
         l.segment = segment;
         l.offset = offset;

@@ -275,16 +275,21 @@ void runtime::add_pause() {
 
 void runtime::begin_lap() {
     process& p = processes_[self_];
+    add_pause();  // marks where the lap begins
     p.changed = false;
     p.at_last_pause.clear();
 }
 
 void runtime::end_lap() {
     process& p = processes_[self_];
-    const bool changed = p.changed;
-    pause();
-    // What a lap changed it may have changed for itself: then the next one is another.
-    if (!changed) block();
+    add_pause();
+    // A lap that changed something may have changed what the next one sees.
+    if (!p.changed) block();
+}
+
+void runtime::end_operation() {
+    processes_[self_].changed = true;
+    if (search_->allowed().crashes > 0) point();
 }
 
 void runtime::compare_states(process& p) {

@@ -95,6 +95,8 @@ public:
     // changed anything blocks the process: another lap would be the same (see scenario.hpp, await).
     void begin_lap();
     void end_lap();
+    // The process has made a note outside its own stack. It can die right after this, too.
+    void end_operation();
     // A read that blocks its process unless the value satisfies the request's condition.
     answer await(const request& r, const std::source_location& at);
     // Ends this process for the rest of the run.

@@ -54,6 +54,8 @@ public:
     // --- the program has ended: go to the next graph. False: there is none left.
     [[nodiscard]] bool backtrack();
 
+    [[nodiscard]] std::size_t open_items() const noexcept { return items_; }
+
     // --- to share the work: gives away the oldest open item, as a search of its own.
     struct item;
     struct task;
