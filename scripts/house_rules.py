@@ -161,16 +161,17 @@ def documents_name_what_exists(tree):
 
 
 OPEN = "#pragma once\n"
-RULES = {  # rule: (path, source) of a canary
-    atomics_only_in_the_seam: ("lib/assay/queue.hpp", OPEN + "std::atomic<int> x;\n"),
-    includes_point_down: ("lib/assay/span.hpp", OPEN + '#include "queue.hpp"\n'),
-    orders_are_explained: ("lib/assay/queue.hpp", OPEN + "// why not\nx.load(relaxed);\n"),
-    edges_have_both_ends: ("lib/assay/queue.hpp", "// [q:a]\n" + OPEN + "// release [q:a]: x\n"),
-    edges_are_modelled: ("lib/assay/queue.hpp", "// [q:a] carries x\n" + OPEN),
-    contract_opens_the_header: ("lib/assay/queue.hpp", "// State:\n" + OPEN + "x.load(relaxed);\n"),
-    asserts_do_not_synchronise: ("lib/assay/queue.hpp", "assert(f(x.load(relaxed)) == 1);\n"),
-    test_names_are_properties: ("lib/tests/queue.cpp", "TEST(queue, EdgeCases) {}\n"),
-    readme_example_runs: ("README.md", "```cpp\nint x;\n```\n"),
-    documents_name_what_exists: ("README.md", "[a file](lib/gone.hpp)\n"),
-    nothing_is_left_undone: ("scripts/x", "# TO" + "DO later\n"),
+HEADERS, CODE, ALL, TEXTS = r"lib/assay/", r"\.[hc]pp$", "", r"\.md$"
+RULES = {  # rule: (the files it is about, path and source of a canary)
+    atomics_only_in_the_seam: (HEADERS, "lib/assay/queue.hpp", OPEN + "std::atomic<int> x;\n"),
+    includes_point_down: (CODE, "lib/assay/span.hpp", OPEN + '#include "queue.hpp"\n'),
+    orders_are_explained: (HEADERS, "lib/assay/queue.hpp", OPEN + "// why not\nx.load(relaxed);\n"),
+    edges_have_both_ends: (HEADERS, "lib/assay/queue.hpp", "// [q:a]\n" + OPEN + "// release [q:a]: x\n"),
+    edges_are_modelled: (HEADERS, "lib/assay/queue.hpp", "// [q:a] carries x\n" + OPEN),
+    contract_opens_the_header: (HEADERS, "lib/assay/queue.hpp", "// State:\n" + OPEN + "x.load(relaxed);\n"),
+    asserts_do_not_synchronise: (HEADERS, "lib/assay/queue.hpp", "assert(f(x.load(relaxed)) == 1);\n"),
+    test_names_are_properties: (CODE, "lib/tests/queue.cpp", "TEST(queue, EdgeCases) {}\n"),
+    readme_example_runs: (r"^README", "README.md", "```cpp\nint x;\n```\n"),
+    documents_name_what_exists: (TEXTS, "README.md", "[a file](lib/gone.hpp)\n"),
+    nothing_is_left_undone: (ALL, "scripts/x", "# TO" + "DO later\n"),
 }
