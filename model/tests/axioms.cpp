@@ -1,7 +1,7 @@
 // axioms.cpp -- RC11, relation by relation. To be read with the paper; see axioms.hpp.
 //
-// Every function recomputes what it needs: this text is for comparing with the paper, and its
-// graphs have about a dozen events.
+// Almost every function recomputes what it needs: this text is for comparing with the paper, and
+// its graphs have about a dozen events. Only hb, which everything needs, is handed on.
 #include "axioms.hpp"
 
 namespace assay::proof {
@@ -48,43 +48,43 @@ relation sw(const candidate& g) {
 relation hb(const candidate& g) { return plus(g.sb | sw(g)); }
 
 // "SC before": what the SC order has to respect.
-relation scb(const candidate& g) {
-    return g.sb | sb_elsewhere(g) >> hb(g) >> sb_elsewhere(g) | at_one_location(g, hb(g)) | g.mo |
-           rb(g);
+relation scb(const candidate& g, const relation& hb) {
+    return g.sb | sb_elsewhere(g) >> hb >> sb_elsewhere(g) | at_one_location(g, hb) | g.mo | rb(g);
 }
 
 // "Partial SC order", between SC events that are accesses or fences ...
-relation psc_base(const candidate& g) {
+relation psc_base(const candidate& g, const relation& hb) {
     const auto Esc = only(g, g.Esc);
     const auto Fsc = only(g, g.Esc & g.F);
-    const auto hb_maybe = maybe(hb(g));
-    return (Esc | Fsc >> hb_maybe) >> scb(g) >> (Esc | hb_maybe >> Fsc);
+    return (Esc | Fsc >> maybe(hb)) >> scb(g, hb) >> (Esc | maybe(hb) >> Fsc);
 }
 
 // ... and between SC fences.
-relation psc_F(const candidate& g) {
+relation psc_F(const candidate& g, const relation& hb) {
     const auto Fsc = only(g, g.Esc & g.F);
-    const auto h = hb(g);
-    return Fsc >> (h | h >> eco(g) >> h) >> Fsc;
+    return Fsc >> (hb | hb >> eco(g) >> hb) >> Fsc;
 }
 
 // COHERENCE: hb ; eco? is irreflexive.
-bool coherence(const candidate& g) { return (hb(g) >> maybe(eco(g))).irreflexive(); }
+bool coherence(const candidate& g, const relation& hb) {
+    return (hb >> maybe(eco(g))).irreflexive();
+}
 
 // ATOMICITY: no write comes between the halves of a read-modify-write.
 bool atomicity(const candidate& g) { return (g.rmw & (rb(g) >> g.mo)).empty(); }
 
 // SC: psc is acyclic.
-bool sequential_consistency(const candidate& g) {
+bool sequential_consistency(const candidate& g, const relation& hb) {
     if (g.Esc.empty()) return true;  // psc relates SC events only
-    return acyclic(psc_base(g) | psc_F(g));
+    return acyclic(psc_base(g, hb) | psc_F(g, hb));
 }
 
 // NO-THIN-AIR: sb u rf is acyclic. This is what excludes load buffering.
 bool no_thin_air(const candidate& g) { return acyclic(g.sb | g.rf); }
 
 bool consistent(const candidate& g) {
-    return coherence(g) && atomicity(g) && sequential_consistency(g) && no_thin_air(g);
+    const relation h = hb(g);
+    return coherence(g, h) && atomicity(g) && sequential_consistency(g, h) && no_thin_air(g);
 }
 
 bool racy(const candidate& g) {

@@ -35,13 +35,13 @@ struct candidate {
 [[nodiscard]] relation rs(const candidate& g);
 [[nodiscard]] relation sw(const candidate& g);
 [[nodiscard]] relation hb(const candidate& g);
-[[nodiscard]] relation scb(const candidate& g);
-[[nodiscard]] relation psc_base(const candidate& g);
-[[nodiscard]] relation psc_F(const candidate& g);
+[[nodiscard]] relation scb(const candidate& g, const relation& hb);
+[[nodiscard]] relation psc_base(const candidate& g, const relation& hb);
+[[nodiscard]] relation psc_F(const candidate& g, const relation& hb);
 
-[[nodiscard]] bool coherence(const candidate& g);
+[[nodiscard]] bool coherence(const candidate& g, const relation& hb);
 [[nodiscard]] bool atomicity(const candidate& g);
-[[nodiscard]] bool sequential_consistency(const candidate& g);
+[[nodiscard]] bool sequential_consistency(const candidate& g, const relation& hb);
 [[nodiscard]] bool no_thin_air(const candidate& g);
 
 [[nodiscard]] bool consistent(const candidate& g);
