@@ -19,19 +19,10 @@
 #include <assay/table.hpp>
 
 #include "proptest/harness.hpp"
+#include "proptest/plain.hpp"
 #include "proptest/reference.hpp"
 
 namespace assay_proptest {
-
-// A process that is alone with its memory.
-class lone final : public assay::membership {
-public:
-    lone() { id_ = assay::make_owner(0, 1); }
-    [[nodiscard]] bool alive(assay::owner_id id) const noexcept override { return id == id_; }
-
-private:
-    assay::owner_id renew() override { return id_; }
-};
 
 template <class F>
 answer answer_of(F&& operation) {
