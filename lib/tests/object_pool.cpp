@@ -503,22 +503,45 @@ TEST(object_pool, canary_seed_free_list_hands_out_an_object_twice) {
     EXPECT_EQ(list.pop(), second);                                // and 1, which B holds, goes out
 }
 
-// The same interleaving at every step of the pool's acquire: A stops, B takes two and returns one.
-TEST(object_pool, no_interruption_of_acquire_hands_out_an_object_twice) {
+// The same interleaving at every step of the pool's acquire.
+TEST(object_pool, an_interrupted_acquire_never_gets_what_another_took_meanwhile) {
     shared_pool s(4);
-    std::array<claim, 2> held;
-    killed_at_each_step(
-        *s.everyone, [](long) {}, [&] { static_cast<void>(s.objects.acquire()); },
+    std::array<claim, 2> ours;
+    const long steps = stopped_at_each_step(
+        *s.everyone, [](long) {}, [&] { return static_cast<int>(s.objects.acquire().index); },
         [&](long) {
-            ASSERT_EQ(s.objects.acquire_batch(2, held.begin()), 2u);
-            s.objects.release(held[0]);
-            const claim again = s.objects.acquire();
-            ASSERT_NE(again.index, held[1].index);
-            s.objects.release(again);
-            s.objects.release(held[1]);
+            ASSERT_EQ(s.objects.acquire_batch(2, ours.begin()), 2u);
+            ASSERT_TRUE(s.objects.release(ours[0]));
         },
-        [&](long) { s.objects.recover(); });
-    EXPECT_TRUE(s.objects.empty());
+        [&](long n, int index) {
+            ASSERT_NE(index, static_cast<int>(ours[1].index)) << "stopped before access " << n;
+            s.objects.release(ours[1]);
+            s.objects.recover();
+            ASSERT_TRUE(s.objects.empty());
+        });
+    EXPECT_GE(steps, 2);
+}
+
+TEST(object_pool, of_two_releases_of_one_handle_one_succeeds_wherever_they_meet) {
+    shared_pool s(2);
+    claim h;
+    bool ours = false;
+    const long steps = stopped_at_each_step(
+        *s.everyone,
+        [&](long) {
+            h = s.objects.acquire();
+            ours = false;
+        },
+        [&] { return s.objects.release(h) ? 1 : 0; },
+        [&](long) {
+            ours = s.objects.release(h);
+            s.objects.release(s.objects.acquire());  // and the object goes on to its next life
+        },
+        [&](long n, int theirs) {
+            ASSERT_EQ((ours ? 1 : 0) + theirs, 1) << "stopped before access " << n;
+            ASSERT_TRUE(s.objects.empty());
+        });
+    EXPECT_GE(steps, 2);
 }
 
 }  // namespace

@@ -52,6 +52,12 @@ public:
         if (pid_ > 0) ::waitpid(std::exchange(pid_, -1), &status, 0);
         return status;
     }
+    // Waits until it is stopped by a signal (true) or has ended, which wait() then tells.
+    [[nodiscard]] bool stopped_or_ended() const {
+        siginfo_t what{};
+        ::waitid(P_PID, static_cast<id_t>(pid_), &what, WEXITED | WSTOPPED | WNOWAIT);
+        return what.si_code == CLD_STOPPED;
+    }
     // Waits; the exit code, or 128 + the signal that killed it.
     int exit_code() {
         const int status = wait();

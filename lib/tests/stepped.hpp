@@ -118,4 +118,31 @@ long killed_at_each_step(population& all, Prepare prepare, Operation operation, 
     }
 }
 
+// Runs `operation` in a child that stops before its n-th access, for n = 1, 2, ... until it gets
+// through. `meanwhile(n)` runs while it is stopped; then it continues, and ends with the result of
+// `operation`, which `afterwards(n, result)` gets. `prepare(n)` runs before the fork.
+template <class Prepare, class Operation, class Meanwhile, class Afterwards>
+long stopped_at_each_step(population& all, Prepare prepare, Operation operation,
+                          Meanwhile meanwhile, Afterwards afterwards) {
+    for (long n = 1;; ++n) {
+        prepare(n);
+        testing_processes::child other([&] {
+            stop_after = n;
+            const int result = operation();
+            stop_after = 0;
+            return result;
+        });
+        const bool stopped = other.stopped_or_ended();
+        if (stopped) {
+            meanwhile(n);
+            other.send(SIGCONT);
+        }
+        const pid_t pid = other.pid();
+        const int result = other.exit_code();
+        all.bury(pid);
+        afterwards(n, result);
+        if (!stopped || testing::Test::HasFailure()) return n - 1;
+    }
+}
+
 }  // namespace testing_stepped
