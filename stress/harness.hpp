@@ -252,6 +252,7 @@ private:
     void hurt();
     void release_stopped(bool always);
     [[nodiscard]] unsigned alive() const;
+    [[nodiscard]] std::uint64_t operations() const;  // of all workers
     [[nodiscard]] std::optional<unsigned> victim();
 
     const episode plan_;
@@ -260,6 +261,7 @@ private:
     random dice_;
     std::vector<member> members_;
     std::uint64_t deaths_ = 0;
+    std::uint64_t at_kill_ = 0;  // operations of all when one was killed
     bool stopping_ = false;
     clock::time_point next_kill_, next_stop_, resume_;
     std::optional<unsigned> stopped_;

@@ -70,6 +70,7 @@ void creators_never_overlap(context& c) {
     const std::string name = c.segment("table");
     while (auto e = c.next(b->round < rounds_wanted)) {
         if (e->noise == 0) e->noise = 100;
+        if (!c.canary()) e->seconds = std::max(e->seconds, 0.3);  // mostly rounds, not forks
         const unsigned n = b->round < rounds_wanted ? 2 : std::min(e->processes, 32u);
         const Table keep(name);
         team::rules r;
