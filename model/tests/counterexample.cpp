@@ -34,7 +34,7 @@ counterexample message_passing() {
 }
 
 TEST(counterexample, text_has_a_column_per_process_and_says_what_was_seen) {
-    EXPECT_EQ(to_text(message_passing()), 1 + R"(
+    EXPECT_EQ(to_text(message_passing()), &R"(
 FAILED     ring_buffer/popped_values_were_pushed   execution 3
            data race: consumer reads slots[0] while producer's write of it is not ordered before
 
@@ -51,7 +51,7 @@ FAILED     ring_buffer/popped_values_were_pushed   execution 3
 
    3 reads from 2, which is not a release: edge [ring:filled] is missing.
    replay: assay-model replay ring_buffer/popped_values_were_pushed 0.1
-)");
+)"[1]);
 }
 
 TEST(counterexample, json_has_the_same_facts) {
