@@ -207,11 +207,9 @@ public:
             if (s.owner == nobody || (!kept && !who.dead(s.owner))) continue;
             // relaxed: peek has acquired the node's link or, from its dead owner, who.dead has.
             if (kept && !link().marked(node_at(i).next.load(relaxed))) continue;
+            // If the node's life ends meanwhile, the key is nonsense, and below nothing happens.
             key_words k;
             load_words(node_at(i).key, k.data(), key_size);
-            // acquire [map:reused]: if a word of this is of the next life, then so is the claim.
-            fence(acquire);
-            if (claims_.peek(i) != s) continue;
             // The search unlinks the node if it is marked. If it is not, and can be reached, then
             // its owner died after he had linked it. Otherwise it cannot be reached any more: its
             // owner never linked it and is dead, or it was marked.

@@ -483,15 +483,18 @@ TEST(large_map, random_deaths_in_a_crowd_lose_nothing) {
 
 // --- stopped at every step, and then going on ----------------------------------------------------
 
+constexpr int no_node = 254;
+
 // While `operation` on key 5 is stopped, its surroundings are torn down and rebuilt from the same
 // nodes. `legal(result, before, after)` judges its result and the value it leaves.
 template <class Operation, class Legal>
 void outlasts(const char* what, value before, Operation operation, Legal legal) {
     SCOPED_TRACE(what);
-    for (int scene = 0; scene < 5; ++scene) {
+    for (int scene = 0; scene < 6; ++scene) {
         one_bucket s;
         s.put(before);
         value meanwhile;
+        std::uint32_t crowd = 0;
         const auto restore = [&] {
             s.map.insert_or_assign(3, twin(33));
             s.map.insert_or_assign(7, twin(77));
@@ -499,7 +502,14 @@ void outlasts(const char* what, value before, Operation operation, Legal legal) 
             meanwhile = before;
         };
         stopped_at_each_step(
-            *s.everyone, [&](long) { restore(); }, [&] { return operation(s.map); },
+            *s.everyone, [&](long) { restore(); },
+            [&] {
+                try {
+                    return operation(s.map);
+                } catch (const assay::no_space&) {
+                    return no_node;
+                }
+            },
             [&](long) {
                 if (scene == 0) {  // the neighbours go and return, from each other's nodes
                     for (const auto k : {3u, 7u}) ASSERT_TRUE(s.map.erase(k));
@@ -513,6 +523,10 @@ void outlasts(const char* what, value before, Operation operation, Legal legal) 
                 } else if (scene == 3) {
                     for (std::uint64_t v = 61; v < 70; ++v) s.map.insert_or_assign(5, twin(v));
                     meanwhile = 69;
+                } else if (scene == 4) {  // what can be freed is freed, and all nodes get used
+                    s.map.recover();
+                    EXPECT_THROW(for (;; ++crowd) s.map.insert(100 + crowd, twin(crowd)),
+                                 assay::no_space);
                 } else {  // the key's node becomes that of key 4
                     s.put({});
                     s.map.insert(4, twin(44));
@@ -522,6 +536,8 @@ void outlasts(const char* what, value before, Operation operation, Legal legal) 
                 }
             },
             [&](long n, int result) {
+                for (; crowd > 0; --crowd) ASSERT_TRUE(s.map.erase(99 + crowd));
+                if (result == no_node) return;
                 const value now = s.at_5();
                 ASSERT_TRUE(legal(result, before, meanwhile, now))
                     << "scene " << scene << ", stopped before access " << n << ": result " << result
@@ -565,6 +581,118 @@ TEST(large_map, every_operation_may_stop_at_every_step_and_go_on_in_another_worl
             [](int done, value first, value after, value now) {
                 return done ? !now || now == after : now == after && (!first || !after || now);
             });
+    }
+}
+
+// --- every interleaving that the dice find -------------------------------------------------------
+
+enum class action { insert, assign, erase, find, end };
+
+int perform(assay::large_map<std::uint32_t, twin>& m, action what, std::uint32_t k,
+            std::uint64_t v) {
+    switch (what) {
+        case action::insert:
+            return m.insert(k, twin(v));
+        case action::assign:
+            return m.insert_or_assign(k, twin(v));
+        case action::erase:
+            return m.erase(k);
+        default:
+            const auto found = m.find(k);
+            return !found ? 0 : found->whole() ? static_cast<int>(found->a) : -1;
+    }
+}
+
+// What that does to one key of value `now`, and its result.
+int expected(action what, value& now, std::uint64_t v) {
+    const value before = now;
+    switch (what) {
+        case action::insert:
+            now = before ? before : v;
+            return !before;
+        case action::assign:
+            now = v;
+            return !before;
+        case action::erase:
+            now = {};
+            return before.has_value();
+        default:
+            return before ? static_cast<int>(*before) : 0;
+    }
+}
+
+// All that can be true while one operation on a key is under way and others come in between.
+class possibilities {
+public:
+    possibilities(value now, action ours, std::uint64_t v)
+        : all_{{false, 0, now}}, ours_(ours), v_(v) {}
+
+    void saw(action what, std::uint64_t v, int result) {
+        ours_may_happen();
+        std::vector<possible> left;
+        for (possible p : all_)
+            if (expected(what, p.now, v) == result) left.push_back(p);
+        all_ = left;
+    }
+    bool ended(int result, value now) {
+        ours_may_happen();
+        std::erase_if(
+            all_, [&](const possible& p) { return !p.done || p.result != result || p.now != now; });
+        return !all_.empty();
+    }
+
+private:
+    struct possible {
+        bool done;
+        int result;
+        value now;
+    };
+    void ours_may_happen() {
+        const auto n = all_.size();
+        for (std::size_t i = 0; i < n; ++i)
+            if (possible p = all_[i]; !p.done) {
+                p.result = expected(ours_, p.now, v_);
+                p.done = true;
+                all_.push_back(p);
+            }
+    }
+    std::vector<possible> all_;
+    action ours_;
+    std::uint64_t v_;
+};
+
+// Before each access of an operation on key 5, others may do anything, to it and to other keys.
+TEST(large_map, operations_are_linearizable_in_random_interleavings) {
+    one_bucket s;
+    for (std::uint32_t seed = 1; seed <= 20000; ++seed) {
+        dice random(seed);
+        const value before = random(2) == 0 ? value() : value(1);
+        s.put(before);
+        std::map<std::uint32_t, value> others;
+        std::uint64_t fresh = 100;
+        int left = 1 + static_cast<int>(random(12));
+        const action ours = static_cast<action>(random(4));
+        possibilities all(before, ours, 2);
+        const int result =
+            interleaved([&] { return perform(s.map, ours, 5, 2); },
+                        [&] {
+                            if (left == 0 || random(3) != 0) return;
+                            --left;
+                            const action what = static_cast<action>(random(5));
+                            const std::uint32_t k = random(2) == 0 ? 5 : 4 + 2 * random(2);
+                            if (what == action::end) s.map.recover();
+                            if (what == action::end) return;
+                            const int r = perform(s.map, what, k, ++fresh);
+                            if (k == 5)
+                                all.saw(what, fresh, r);
+                            else
+                                ASSERT_EQ(expected(what, others[k], fresh), r) << "seed " << seed;
+                        });
+        ASSERT_FALSE(HasFailure());
+        ASSERT_TRUE(all.ended(result, s.at_5())) << "seed " << seed << ": " << result;
+        for (const auto& [k, v] : others)
+            ASSERT_EQ(s.map.erase(k), v.has_value()) << "seed " << seed << ": key " << k;
+        ASSERT_EQ(s.leaked(), 0u) << "seed " << seed;
     }
 }
 

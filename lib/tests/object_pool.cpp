@@ -544,4 +544,55 @@ TEST(object_pool, of_two_releases_of_one_handle_one_succeeds_wherever_they_meet)
     EXPECT_GE(steps, 2);
 }
 
+// Others swap the object that is free, before any access of ours: at every instant one is free.
+TEST(object_pool, no_interleaving_makes_acquire_miss_the_one_free_object) {
+    shared_pool two(2), three(3);
+    for (std::uint32_t seed = 1; seed <= 20000; ++seed) {
+        shared_pool& s = seed % 2 == 0 ? two : three;
+        pool& objects = s.objects;
+        std::mt19937 random(seed);
+        std::vector<claim> theirs;
+        for (std::uint64_t i = 1; i < objects.capacity(); ++i) theirs.push_back(objects.acquire());
+        const claim ours = interleaved([&] { return objects.acquire(); },
+                                       [&] {
+                                           if (random() % 2 == 0) return;
+                                           claim& one = theirs[random() % theirs.size()];
+                                           objects.release(one);
+                                           one = objects.acquire();
+                                       });
+        ASSERT_NE(ours, pool::invalid_handle) << "seed " << seed;
+        for (const claim h : theirs) ASSERT_NE(h.index, ours.index);
+        objects.release(ours);
+        objects.release_batch(theirs);
+        ASSERT_TRUE(objects.empty());
+    }
+}
+
+TEST(object_pool, recovery_leaves_alone_what_is_adopted_meanwhile) {
+    shared_pool s(2);
+    shared_value<claim> sent;
+    bool adopted = false;
+    const long steps = stopped_at_each_step(
+        *s.everyone,
+        [&](long) {
+            child sender([&] { *sent = s.objects.acquire(); });
+            const pid_t pid = sender.pid();
+            ASSERT_EQ(sender.exit_code(), 0);
+            s.everyone->bury(pid);
+            adopted = false;
+        },
+        [&] { return static_cast<int>(s.objects.recover()); },
+        [&](long n) {
+            adopted = s.objects.adopt(*sent);
+            ASSERT_EQ(adopted, s.objects.is_valid(*sent)) << "stopped before access " << n;
+        },
+        [&](long n, int freed) {
+            ASSERT_EQ(s.objects.is_valid(*sent), adopted) << "stopped before access " << n;
+            ASSERT_EQ(freed, adopted ? 0 : 1);
+            s.objects.release(*sent);
+            ASSERT_TRUE(s.objects.empty());
+        });
+    EXPECT_GE(steps, 2);
+}
+
 }  // namespace

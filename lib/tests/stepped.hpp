@@ -22,7 +22,9 @@ inline thread_local long stop_after = 0;     // accesses; 0: never
 inline thread_local long intrude_after = 0;  // accesses; 0: never
 inline thread_local void (*intruder)(void*) = nullptr;
 inline thread_local void* intruder_data = nullptr;
-inline thread_local std::uint32_t noise = 0;  // seed of random yields; 0: none
+inline thread_local void (*between)(void*) = nullptr;  // runs before each access, but not in itself
+inline thread_local void* between_of = nullptr;        // its argument
+inline thread_local std::uint32_t noise = 0;           // seed of random yields; 0: none
 
 inline void step() noexcept {
     if (noise != 0) {
@@ -30,6 +32,11 @@ inline void step() noexcept {
         noise ^= noise >> 17;
         noise ^= noise << 5;
         if (noise % 32 == 0) ::sched_yield();
+    }
+    if (auto* const others = between; others != nullptr) {
+        between = nullptr;
+        others(between_of);
+        between = others;
     }
     if (stop_after > 0 && --stop_after == 0) ::kill(::getpid(), SIGSTOP);
     if (die_after > 0 && --die_after == 0) ::kill(::getpid(), SIGKILL);
@@ -143,6 +150,19 @@ long stopped_at_each_step(population& all, Prepare prepare, Operation operation,
         afterwards(n, result);
         if (!stopped || testing::Test::HasFailure()) return n - 1;
     }
+}
+
+// Runs `operation` with `others` before each of its accesses: what other processes do there.
+template <class Operation, class Others>
+auto interleaved(Operation&& operation, Others&& others) {
+    struct scope {
+        explicit scope(Others& f) {
+            between_of = &f;
+            between = [](void* g) { (*static_cast<std::remove_reference_t<Others>*>(g))(); };
+        }
+        ~scope() { between = nullptr; }
+    } const during(others);
+    return operation();
 }
 
 }  // namespace testing_stepped
