@@ -144,8 +144,17 @@ def readme_example_runs(tree):
         yield "README.md", 0, "the first example is not the one in lib/examples/quickstart.cpp"
 
 
+def promises_name_their_test(tree):
+    table = re.search(r"^\|.*if a process dies.*\n\|[-| ]*\n((?:\|.*\n)*)", tree["README.md"], re.M)
+    if not table or not table.group(1):
+        yield "README.md", 0, "no table says what happens if a process dies"
+    for row in table.group(1).splitlines() if table else ():
+        if not re.search(r"`\w+\.\w{12,}`[^|]*\|$", row):
+            yield "README.md", 0, f"no test shows this: {row[:40]}"
+
+
 def documents_name_what_exists(tree):
-    tests = {m for t in tree.values() for m in re.findall(r"\bTEST(?:_F|_P)?\(\s*(\w+,\s*\w+)\)", t)}
+    tests = {m for t in tree.values() for m in re.findall(r"TEST(?:_F|_P)?\(\s*(\w+,\s*\w+)\)", t)}
     tests = {re.sub(r",\s*", ".", t) for t in tests}
     suites = {t.partition(".")[0] for t in tests}
     folders = {str(parent) for path in tree for parent in pathlib.PurePath(path).parents}
@@ -173,6 +182,7 @@ RULES = {  # rule: (the files it is about, path and source of a canary)
     asserts_do_not_synchronise: (HEADERS, "lib/assay/queue.hpp", "assert(f(x.load(relaxed)) == 1);\n"),
     test_names_are_properties: (CODE, "lib/tests/queue.cpp", "TEST(queue, EdgeCases) {}\n"),
     readme_example_runs: (r"^README", "README.md", "```cpp\nint x;\n```\n"),
+    promises_name_their_test: (r"^README", "README.md", "| a | if a process dies |\n|---|---|\n| b | fine |\n"),
     documents_name_what_exists: (TEXTS, "README.md", "[a file](lib/gone.hpp)\n"),
     nothing_is_left_undone: (ALL, "scripts/x", "# TO" + "DO later\n"),
 }
