@@ -268,10 +268,10 @@ void writes(table& t) {
                                      {store(y, 1, rlx), fence(sc), store(x, 2, rlx)}}};
     t("2+2W+scfs", "GenMC: 3", fenced, "/12 /21 /22", 3, {x, y});
     program early = fenced;
-    early.threads.insert(early.threads.begin(), {load(0, x, rlx)});
+    early.threads.insert(early.threads.begin() + 1, {load(0, x, rlx)});
     t("2+2W+scfs+early-reader",
-      "a search meets the reader first, and must check psc after revisiting it", early,
-      "0/12 0/21 0/22 1/12 1/21 1/22 2/12 2/21 2/22", 9, {x, y});
+      "a search that meets the reader before the second writer must check psc after revisiting it",
+      early, "0/12 0/21 0/22 1/12 1/21 1/22 2/12 2/21 2/22", 9, {x, y});
     const auto r = [](order m) {
         return program{
             .threads = {{store(x, 1, m), store(y, 1, m)}, {store(y, 2, m), load(0, x, m)}}};
