@@ -267,7 +267,7 @@ TEST(queue, the_destructor_in_a_forked_child_leaves_the_parents_hands_alone) {
 // What `producers` x `rounds` elements leave behind: how often each arrived, and whether some
 // consumer saw one producer's elements out of order.
 struct ledger {
-    static constexpr std::uint32_t producers = 4, rounds = 20000;
+    static constexpr std::uint32_t producers = 4, rounds = 6000;
     std::atomic<std::uint8_t> arrived[producers][rounds];
     std::atomic<std::uint32_t> produced[producers];  // enqueue has returned for that many
     std::atomic<std::uint64_t> consumed;
@@ -578,7 +578,7 @@ TEST(queue, survivors_of_random_kills_lose_one_element_each_at_most) {
         survivors.emplace_back([&] { consume(s.q, *l, 1); });
         child stopped([&] { produce(s.q, *l, 1); });
         std::uint64_t killed_consumers = 0;
-        for (int round = 0; round < 60; ++round) {
+        for (unsigned round = 0; round < 60; ++round) {
             child victim([&, round] {
                 if (round % 2 == 0)
                     produce(s.q, *l, 2);
