@@ -553,13 +553,17 @@ TEST(object_pool, no_interleaving_makes_acquire_miss_the_one_free_object) {
         std::mt19937 random(seed);
         std::vector<claim> theirs;
         for (std::uint64_t i = 1; i < objects.capacity(); ++i) theirs.push_back(objects.acquire());
-        const claim ours = interleaved([&] { return objects.acquire(); },
-                                       [&] {
-                                           if (random() % 2 == 0) return;
-                                           claim& one = theirs[random() % theirs.size()];
-                                           objects.release(one);
-                                           one = objects.acquire();
-                                       });
+        auto swap = [&] {
+            if (random() % 2 == 0) return;
+            claim& one = theirs[random() % theirs.size()];
+            objects.release(one);
+            // The hints, one per line, would make us take the same one again.
+            auto* const hints = static_cast<std::uint32_t*>(s.memory.get());
+            for (std::size_t slot = 0; slot < 16; ++slot)
+                hints[slot * 16] = static_cast<std::uint32_t>(random() % objects.capacity());
+            one = objects.acquire();
+        };
+        const claim ours = interleaved([&] { return objects.acquire(); }, swap);
         ASSERT_NE(ours, pool::invalid_handle) << "seed " << seed;
         for (const claim h : theirs) ASSERT_NE(h.index, ours.index);
         objects.release(ours);
