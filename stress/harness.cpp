@@ -406,6 +406,7 @@ namespace {
 
 void hang(context& c) {
     episode e = *c.next();
+    e.kills = e.stops = false;
     team::rules r;
     r.patience = 0.3;
     team(
