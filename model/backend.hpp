@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <source_location>
 #include <type_traits>
 
 #include "model/environment.hpp"
@@ -22,7 +21,7 @@ namespace assay::inline ASSAY_ABI {
 
 namespace modelling {
 
-using place = std::source_location;
+using place = checker::place;
 
 [[nodiscard]] constexpr checker::order translate(std::memory_order o) noexcept {
     switch (o) {

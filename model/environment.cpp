@@ -109,14 +109,13 @@ void environment::observe(void (*f)(void*), void* argument) {
 
 namespace {
 
-[[nodiscard]] std::string line(const std::source_location& from) {
+[[nodiscard]] std::string line(const checker::place& from) {
     return std::string(from.file_name()) + ":" + std::to_string(from.line());
 }
 
 }  // namespace
 
-std::size_t environment::offset_of(const void* at, std::size_t bytes,
-                                   const std::source_location& from) {
+std::size_t environment::offset_of(const void* at, std::size_t bytes, const checker::place& from) {
     const auto address = reinterpret_cast<std::uintptr_t>(at);
     const auto base = reinterpret_cast<std::uintptr_t>(mapping());
     if (address - base < allocated_ && allocated_ - (address - base) >= bytes)
@@ -135,7 +134,7 @@ std::size_t environment::offset_of(const void* at, std::size_t bytes,
 }
 
 void environment::claim(std::size_t offset, std::size_t size, use what, std::uint32_t id,
-                        const std::source_location& from) {
+                        const checker::place& from) {
     for (std::size_t i = 0; i < size; ++i)
         if (uses_[offset + i].what != use::unknown)
             fail(checker::verdict::misuse, "two accesses of different size or kind overlap, at " +
@@ -145,7 +144,7 @@ void environment::claim(std::size_t offset, std::size_t size, use what, std::uin
 }
 
 checker::location_id environment::word_at(std::size_t offset, std::size_t size,
-                                          const std::source_location& from) {
+                                          const checker::place& from) {
     const entry& known = uses_[offset];
     if (known.what == use::word && known.size == size)
         return static_cast<checker::location_id>(known.id);
@@ -163,7 +162,7 @@ checker::location_id environment::word_at(std::size_t offset, std::size_t size,
 }
 
 checker::cell_id environment::cell_at(std::size_t offset, std::size_t size,
-                                      const std::source_location& from) {
+                                      const checker::place& from) {
     const entry& known = uses_[offset];
     if (known.what == use::cell && known.size == std::min<std::size_t>(size, 255)) return known.id;
     const own_allocations guard;
@@ -181,7 +180,7 @@ checker::location_id environment::sleepers_of(std::size_t offset) {
 // --- accesses --------------------------------------------------------------------------------------
 
 checker::answer environment::access(const void* at, const checker::request& what,
-                                    const std::source_location& from) {
+                                    const checker::place& from) {
     const std::size_t offset = offset_of(at, what.size, from);
     if (phase_ != phase::processes) return access_directly(offset, what);
     checker::request r = what;
@@ -214,8 +213,7 @@ checker::answer environment::access_directly(std::size_t offset, const checker::
     return {old, succeeds};
 }
 
-void environment::read(const void* at, void* to, std::size_t bytes,
-                       const std::source_location& from) {
+void environment::read(const void* at, void* to, std::size_t bytes, const checker::place& from) {
     const std::size_t offset = offset_of(at, bytes, from);
     if (phase_ == phase::processes) {
         runtime_->plain_read(cell_at(offset, bytes, from), from);
@@ -226,7 +224,7 @@ void environment::read(const void* at, void* to, std::size_t bytes,
 }
 
 void environment::write(void* at, const void* value, std::size_t bytes,
-                        const std::source_location& from) {
+                        const checker::place& from) {
     const std::size_t offset = offset_of(at, bytes, from);
     if (phase_ == phase::processes) {
         runtime_->plain_write(cell_at(offset, bytes, from), from);
@@ -236,7 +234,7 @@ void environment::write(void* at, const void* value, std::size_t bytes,
     std::memcpy(mapping() + offset, value, bytes);
 }
 
-void environment::fence(checker::order o, const std::source_location& from) {
+void environment::fence(checker::order o, const checker::place& from) {
     if (phase_ != phase::processes) return;
     checker::request r;
     r.what = checker::kind::fence;
@@ -245,13 +243,13 @@ void environment::fence(checker::order o, const std::source_location& from) {
     runtime_->perform(r, from);
 }
 
-void environment::pause(const std::source_location&) {
+void environment::pause(const checker::place&) {
     if (phase_ == phase::processes) return runtime_->pause();
     count_step();
 }
 
 bool environment::wait(const void* word, std::uint32_t seen, bool timed,
-                       const std::source_location& from) {
+                       const checker::place& from) {
     const std::size_t offset = offset_of(word, 4, from);
     if (phase_ != phase::processes) {
         count_step();
@@ -260,13 +258,13 @@ bool environment::wait(const void* word, std::uint32_t seen, bool timed,
     return runtime_->sleep(sleepers_of(offset), word_at(offset, 4, from), seen, timed, from);
 }
 
-int environment::wake(const void* word, int count, const std::source_location& from) {
+int environment::wake(const void* word, int count, const checker::place& from) {
     const std::size_t offset = offset_of(word, 4, from);
     if (phase_ != phase::processes) return 0;
     return runtime_->wake(sleepers_of(offset), count, from);
 }
 
-bool environment::alive(std::size_t process, const std::source_location& from) {
+bool environment::alive(std::size_t process, const checker::place& from) {
     if (process >= processes()) return true;
     if (phase_ == phase::processes) return runtime_->alive(process, from);
     return phase_ == phase::prepare ||

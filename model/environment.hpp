@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 #include <string>
 #include <vector>
 
@@ -43,19 +42,19 @@ public:
 
     // --- the accesses of backend.hpp
     checker::answer access(const void* at, const checker::request& what,
-                           const std::source_location& from);
-    void read(const void* at, void* to, std::size_t bytes, const std::source_location& from);
-    void write(void* at, const void* value, std::size_t bytes, const std::source_location& from);
-    void fence(checker::order o, const std::source_location& from);
-    void pause(const std::source_location& from);
+                           const checker::place& from);
+    void read(const void* at, void* to, std::size_t bytes, const checker::place& from);
+    void write(void* at, const void* value, std::size_t bytes, const checker::place& from);
+    void fence(checker::order o, const checker::place& from);
+    void pause(const checker::place& from);
     [[nodiscard]] bool wait(const void* word, std::uint32_t seen, bool timed,
-                            const std::source_location& from);
-    int wake(const void* word, int count, const std::source_location& from);
+                            const checker::place& from);
+    int wake(const void* word, int count, const checker::place& from);
 
     // --- who am I, who lives
     [[nodiscard]] std::size_t self() const noexcept;  // processes() for the observer
     [[nodiscard]] std::size_t processes() const noexcept { return mappings_.size() - 1; }
-    [[nodiscard]] bool alive(std::size_t process, const std::source_location& from);
+    [[nodiscard]] bool alive(std::size_t process, const checker::place& from);
     [[nodiscard]] checker::runtime& running() noexcept { return *runtime_; }
 
     // Ends the run with this verdict; in a process or in the final check it does not return.
@@ -74,14 +73,14 @@ private:
 
     [[nodiscard]] std::byte* mapping() const noexcept { return mappings_[self()]; }
     [[nodiscard]] std::size_t offset_of(const void* at, std::size_t bytes,
-                                        const std::source_location& from);
+                                        const checker::place& from);
     [[nodiscard]] checker::location_id word_at(std::size_t offset, std::size_t size,
-                                               const std::source_location& from);
+                                               const checker::place& from);
     [[nodiscard]] checker::cell_id cell_at(std::size_t offset, std::size_t size,
-                                           const std::source_location& from);
+                                           const checker::place& from);
     [[nodiscard]] checker::location_id sleepers_of(std::size_t offset);
     void claim(std::size_t offset, std::size_t size, use what, std::uint32_t id,
-               const std::source_location& from);
+               const checker::place& from);
     checker::answer access_directly(std::size_t offset, const checker::request& what);
     void count_step();
 

@@ -28,22 +28,20 @@ void scenario::run() {
     environment_->begin(environment::phase::prepare);
 }
 
-void check(bool condition, const char* what, const std::source_location& at) {
+void check(bool condition, const char* what, const checker::place& at) {
     if (condition) return;
     environment::current()->fail(checker::verdict::assertion,
                                  std::string("check failed at ") + at.file_name() + ":" +
                                      std::to_string(at.line()) + (*what != 0 ? ": " : "") + what);
 }
 
-bool died(std::size_t p, const std::source_location& at) {
-    return !environment::current()->alive(p, at);
-}
+bool died(std::size_t p, const checker::place& at) { return !environment::current()->alive(p, at); }
 std::size_t self() { return environment::current()->self(); }
 
 std::size_t member::self_now() { return environment::current()->self(); }
 
 bool member::alive(owner_id id) const noexcept {
-    return environment::current()->alive(owner_slot(id), std::source_location::current());
+    return environment::current()->alive(owner_slot(id), checker::place::current());
 }
 
 // --- all executions ------------------------------------------------------------------------------
@@ -96,7 +94,8 @@ private:
 
 }  // namespace
 
-checker::result explore(scenario::body body, const checker::settings& how) {
+checker::result explore(scenario::body body, const checker::settings& how,
+                        const checker::observer& watch) {
     const std::size_t n = count_processes(body);
     if (n == 0 || n > checker::max_processes) {
         checker::result r;
@@ -110,7 +109,7 @@ checker::result explore(scenario::body body, const checker::settings& how) {
         [&](checker::location_table& words) {
             return std::make_unique<scenario_subject>(body, n, words);
         },
-        how);
+        how, watch);
 }
 
 outcome run(const test& t) {

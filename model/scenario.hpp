@@ -22,7 +22,6 @@
 #include <memory>
 #include <new>
 #include <optional>
-#include <source_location>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -132,12 +131,12 @@ private:
 
 // Must hold. Otherwise the exploration ends here with this execution as its counterexample.
 void check(bool condition, const char* what = "",
-           const std::source_location& at = std::source_location::current());
+           const checker::place& at = checker::place::current());
 
 // Repeats f until it returns true. A lap that returned false and changed nothing is not repeated:
 // the process waits for a new write to something that it read.
 template <class F>
-void await(F&& f, const std::source_location& at = std::source_location::current()) {
+void await(F&& f, const checker::place& at = checker::place::current()) {
     environment& e = *environment::current();
     if (e.now() != environment::phase::processes) {
         while (!f()) e.pause(at);
@@ -151,8 +150,7 @@ void await(F&& f, const std::source_location& at = std::source_location::current
 }
 
 // Has process p died? Reading this happens after everything that it did, if so.
-[[nodiscard]] bool died(std::size_t p,
-                        const std::source_location& at = std::source_location::current());
+[[nodiscard]] bool died(std::size_t p, const checker::place& at = checker::place::current());
 // Number of the calling process, in the order of scenario::process.
 [[nodiscard]] std::size_t self();
 
@@ -246,7 +244,8 @@ struct test {
 };
 
 // Explores all executions of the scenario.
-[[nodiscard]] checker::result explore(scenario::body body, const checker::settings& how);
+[[nodiscard]] checker::result explore(scenario::body body, const checker::settings& how,
+                                      const checker::observer& watch = {});
 
 // The verdict line, and whether it is the expected one.
 struct outcome {

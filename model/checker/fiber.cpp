@@ -8,7 +8,15 @@
 #include <system_error>
 
 #if defined(__SANITIZE_ADDRESS__)
+#define ASSAY_FIBER_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASSAY_FIBER_ASAN
+#endif
+#endif
+#if defined(ASSAY_FIBER_ASAN)
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
 #endif
 
 namespace assay::checker {
@@ -16,6 +24,21 @@ namespace assay::checker {
 namespace {
 
 constexpr std::size_t guard_bytes = 64 * 1024;  // a multiple of every page size in use
+
+// AddressSanitizer wants to know which stack is in use. An abandoned fiber leaves marks on its
+// stack, which the next user of that stack, or who compares it, must not trip over.
+#if defined(ASSAY_FIBER_ASAN)
+thread_local const void* outer_stack = nullptr;
+thread_local std::size_t outer_bytes = 0;
+
+void forget_marks(const void* from, std::size_t n) { __asan_unpoison_memory_region(from, n); }
+void before_switch(void** keep, const void* stack, std::size_t n) {
+    __sanitizer_start_switch_fiber(keep, stack, n);
+}
+void after_switch(void* kept, const void** old, std::size_t* n) {
+    __sanitizer_finish_switch_fiber(kept, old, n);
+}
+#endif
 
 }  // namespace
 
@@ -30,9 +53,52 @@ fiber::fiber() {
 
 fiber::~fiber() { munmap(stack_ - guard_bytes, guard_bytes + stack_bytes); }
 
+void fiber::prepare(void (*entry)(void*), void* argument) {
+    entry_ = entry;
+    argument_ = argument;
+#if defined(ASSAY_FIBER_ASAN)
+    forget_marks(stack_, stack_bytes);
+#endif
+}
+
+// The first thing that runs on the fiber's stack.
+void fiber::begin(void* self) {
+    auto& f = *static_cast<fiber*>(self);
+#if defined(ASSAY_FIBER_ASAN)
+    after_switch(nullptr, &outer_stack, &outer_bytes);
+#endif
+    f.entry_(f.argument_);
+}
+
+void fiber::resume() {
+#if defined(ASSAY_FIBER_ASAN)
+    void* keep = nullptr;
+    before_switch(&keep, stack_, stack_bytes);
+#endif
+    switch_in();
+#if defined(ASSAY_FIBER_ASAN)
+    after_switch(keep, nullptr, nullptr);
+#endif
+}
+
+void fiber::suspend() {
+#if defined(ASSAY_FIBER_ASAN)
+    void* keep = nullptr;
+    before_switch(&keep, outer_stack, outer_bytes);
+#endif
+    switch_out();
+#if defined(ASSAY_FIBER_ASAN)
+    after_switch(keep, &outer_stack, &outer_bytes);
+#endif
+}
+
 std::span<const std::byte> fiber::live_stack() const noexcept {
     const auto* const from = static_cast<const std::byte*>(here_);
-    return {from, static_cast<std::size_t>(stack_ + stack_bytes - from)};
+    const auto n = static_cast<std::size_t>(stack_ + stack_bytes - from);
+#if defined(ASSAY_FIBER_ASAN)
+    forget_marks(from, n);
+#endif
+    return {from, n};
 }
 
 #if defined(ASSAY_FIBER_UCONTEXT)
@@ -51,22 +117,20 @@ void enter(unsigned entry_high, unsigned entry_low, unsigned argument_high, unsi
 }  // namespace
 
 void fiber::start(void (*entry)(void*), void* argument) {
-#if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(stack_, stack_bytes);
-#endif
+    prepare(entry, argument);
     getcontext(&inside_);
     inside_.uc_stack.ss_sp = stack_;
     inside_.uc_stack.ss_size = stack_bytes;
     inside_.uc_link = nullptr;
-    const auto e = reinterpret_cast<std::uintptr_t>(entry);
-    const auto a = reinterpret_cast<std::uintptr_t>(argument);
+    const auto e = reinterpret_cast<std::uintptr_t>(&begin);
+    const auto a = reinterpret_cast<std::uintptr_t>(this);
     makecontext(&inside_, reinterpret_cast<void (*)()>(&enter), 4, static_cast<unsigned>(e >> 32),
                 static_cast<unsigned>(e), static_cast<unsigned>(a >> 32), static_cast<unsigned>(a));
 }
 
-void fiber::resume() { swapcontext(&outside_, &inside_); }
+void fiber::switch_in() { swapcontext(&outside_, &inside_); }
 
-void fiber::suspend() {
+void fiber::switch_out() {
     __builtin_unwind_init();  // puts the registers that a caller may rely on into this frame
     std::byte mark{};
     here_ = &mark;
@@ -122,16 +186,14 @@ assay_fiber_enter:
 )");
 
 void fiber::start(void (*entry)(void*), void* argument) {
-#if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(stack_, stack_bytes);
-#endif
+    prepare(entry, argument);
     // As if assay_fiber_enter had called switch: r15 r14 r13 r12 rbx rbp, return address; after
     // that the stack is empty, and aligned to 16 as it must be before a call.
     auto* const top = reinterpret_cast<void**>(stack_ + stack_bytes);
     void** const frame = top - 7;
     frame[0] = frame[1] = nullptr;
-    frame[2] = reinterpret_cast<void*>(entry);
-    frame[3] = argument;
+    frame[2] = reinterpret_cast<void*>(&begin);
+    frame[3] = this;
     frame[4] = frame[5] = nullptr;
     frame[6] = reinterpret_cast<void*>(&assay_fiber_enter);
     here_ = frame;
@@ -187,22 +249,20 @@ assay_fiber_enter:
 )");
 
 void fiber::start(void (*entry)(void*), void* argument) {
-#if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(stack_, stack_bytes);
-#endif
+    prepare(entry, argument);
     auto* const top = reinterpret_cast<void**>(stack_ + stack_bytes);
     void** const frame = top - 20;
     for (int i = 0; i < 20; ++i) frame[i] = nullptr;
-    frame[0] = argument;                                      // x19
-    frame[1] = reinterpret_cast<void*>(entry);                // x20
+    frame[0] = this;                                          // x19
+    frame[1] = reinterpret_cast<void*>(&begin);               // x20
     frame[11] = reinterpret_cast<void*>(&assay_fiber_enter);  // x30
     here_ = frame;
 }
 
 #endif
 
-void fiber::resume() { assay_fiber_switch(&outside_, here_); }
-void fiber::suspend() { assay_fiber_switch(&here_, outside_); }
+void fiber::switch_in() { assay_fiber_switch(&outside_, here_); }
+void fiber::switch_out() { assay_fiber_switch(&here_, outside_); }
 
 #endif
 

@@ -40,7 +40,14 @@ public:
     [[nodiscard]] std::span<const std::byte> live_stack() const noexcept;
 
 private:
+    static void begin(void* self);
+    void prepare(void (*entry)(void*), void* argument);
+    void switch_in();
+    void switch_out();
+
     std::byte* stack_;
+    void (*entry_)(void*) = nullptr;
+    void* argument_ = nullptr;
     void* here_ = nullptr;  // stack pointer of the suspended fiber
 #if defined(ASSAY_FIBER_UCONTEXT)
     ucontext_t inside_{};

@@ -109,7 +109,7 @@ void runtime::stop(verdict what, const std::string& message) {
 
 // --- accesses ----------------------------------------------------------------------------------
 
-answer runtime::perform(const request& r, const std::source_location& at) {
+answer runtime::perform(const request& r, const place& at) {
     const own_allocations guard;
     process& p = processes_[self_];
     ++stats_.accesses;
@@ -117,7 +117,7 @@ answer runtime::perform(const request& r, const std::source_location& at) {
     return extend(p, r, at);
 }
 
-answer runtime::replay(process& p, const request& r, const std::source_location& at) {
+answer runtime::replay(process& p, const request& r, const place& at) {
     const event_id id{static_cast<std::uint16_t>(self_), p.position};
     const event& e = g()[id];
     if (at_its_death(p)) {
@@ -131,7 +131,7 @@ answer runtime::replay(process& p, const request& r, const std::source_location&
     return done(p, id);
 }
 
-answer runtime::await(const request& r, const std::source_location& at) {
+answer runtime::await(const request& r, const place& at) {
     const answer a = perform(r, at);
     if (!holds(r.condition, a.seen, r.expected)) block();
     return a;
@@ -173,7 +173,7 @@ void runtime::start_event(process& p) {
     offer_crash();
 }
 
-answer runtime::extend(process& p, const request& r, const std::source_location& at) {
+answer runtime::extend(process& p, const request& r, const place& at) {
     start_event(p);
     const auto& s = sites_.find(at, r.what, r.operation, r.success, r.failure);
     event e;
@@ -207,8 +207,7 @@ void runtime::offer_crash() {
         search_->may_crash_here(self_);
 }
 
-void runtime::differs(const process& p, const event& expected, const request& r,
-                      const std::source_location& at) {
+void runtime::differs(const process& p, const event& expected, const request& r, const place& at) {
     const auto describe = [](kind k, op o, location_id loc) {
         const char* const kinds[] = {"read", "write", "fence", "pause", "point"};
         return std::string(kinds[static_cast<int>(k)]) + " (operation " +
@@ -262,7 +261,7 @@ void runtime::add_pause() {
         if (e.what != kind::pause) {
             request r;
             r.what = kind::pause;
-            differs(p, e, r, std::source_location::current());
+            differs(p, e, r, place::current());
         }
     } else {
         start_event(p);
@@ -303,7 +302,7 @@ void runtime::compare_states(process& p) {
 
 // --- plain memory ------------------------------------------------------------------------------
 
-void runtime::plain_read(cell_id c, const std::source_location& at) {
+void runtime::plain_read(cell_id c, const place& at) {
     const own_allocations guard;
     process& p = processes_[self_];
     const race_detector::access mine{
@@ -314,7 +313,7 @@ void runtime::plain_read(cell_id c, const std::source_location& at) {
     if (outcome != race_detector::outcome::fine) check_race(outcome, mine, other);
 }
 
-void runtime::plain_write(cell_id c, const std::source_location& at) {
+void runtime::plain_write(cell_id c, const place& at) {
     const own_allocations guard;
     process& p = processes_[self_];
     if (search_->allowed().crashes > 0 && options_.crash_between_plain_writes) point();
@@ -332,7 +331,7 @@ void runtime::point() {
     request r;
     r.what = kind::point;
     r.size = 0;
-    perform(r, std::source_location::current());
+    perform(r, place::current());
 }
 
 void runtime::check_race(race_detector::outcome o, const race_detector::access& mine,
@@ -354,8 +353,9 @@ void runtime::check_race(race_detector::outcome o, const race_detector::access& 
 // futex word in between, so no wake can come between comparing and falling asleep.
 
 bool runtime::sleep(location_id sleepers, location_id word, value seen, bool timed,
-                    const std::source_location& at) {
+                    const place& at) {
     process& p = processes_[self_];
+    if (self_ > 14) stop(verdict::misuse, "only the first 15 processes can sleep");
     request r;
     r.what = kind::read;
     r.flags = rmw;
@@ -408,7 +408,7 @@ bool runtime::sleep(location_id sleepers, location_id word, value seen, bool tim
     block();
 }
 
-int runtime::wake(location_id sleepers, int n, const std::source_location& at) {
+int runtime::wake(location_id sleepers, int n, const place& at) {
     request r;
     r.what = kind::read;
     r.flags = rmw;
@@ -420,7 +420,7 @@ int runtime::wake(location_id sleepers, int n, const std::source_location& at) {
     return static_cast<int>(std::min<value>(asleep, r.operand));
 }
 
-bool runtime::alive(std::size_t p, const std::source_location& at) {
+bool runtime::alive(std::size_t p, const place& at) {
     if (search_->allowed().crashes == 0) return true;
     request r;
     r.success = order::acquire;

@@ -17,7 +17,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <source_location>
 #include <span>
 #include <string>
 #include <vector>
@@ -89,7 +88,7 @@ public:
     [[nodiscard]] static runtime* current() noexcept { return current_; }
     [[nodiscard]] std::size_t self() const noexcept { return self_; }
 
-    answer perform(const request& r, const std::source_location& at);
+    answer perform(const request& r, const place& at);
     void pause();
     // A lap of a loop that repeats until something has happened. One that ends without having
     // changed anything blocks the process: another lap would be the same (see scenario.hpp, await).
@@ -98,23 +97,23 @@ public:
     // The process has made a note outside its own stack. It can die right after this, too.
     void end_operation();
     // A read that blocks its process unless the value satisfies the request's condition.
-    answer await(const request& r, const std::source_location& at);
+    answer await(const request& r, const place& at);
     // Ends this process for the rest of the run.
     [[noreturn]] void block();
     // A mark at the current place in the program: how many events, and what is known there.
     [[nodiscard]] clock known() const;
     [[nodiscard]] std::size_t position() const { return processes_[self_].position; }
-    void plain_read(cell_id c, const std::source_location& at);
-    void plain_write(cell_id c, const std::source_location& at);
+    void plain_read(cell_id c, const place& at);
+    void plain_write(cell_id c, const place& at);
     void initialise(cell_id c) { races_.initialise(c); }
     void forget_races() { races_.reset(); }
     // Reports a failure and ends the run.
     [[noreturn]] void stop(verdict what, const std::string& message);
 
     [[nodiscard]] bool sleep(location_id sleepers, location_id word, value seen, bool timed,
-                             const std::source_location& at);
-    int wake(location_id sleepers, int n, const std::source_location& at);
-    [[nodiscard]] bool alive(std::size_t p, const std::source_location& at);
+                             const place& at);
+    int wake(location_id sleepers, int n, const place& at);
+    [[nodiscard]] bool alive(std::size_t p, const place& at);
 
     struct statistics {
         std::uint64_t accesses = 0;  // modelled, in all runs
@@ -143,8 +142,8 @@ private:
     void start_event(process& p);
 
     [[nodiscard]] const graph& g() const noexcept { return search_->current(); }
-    answer replay(process& p, const request& r, const std::source_location& at);
-    answer extend(process& p, const request& r, const std::source_location& at);
+    answer replay(process& p, const request& r, const place& at);
+    answer extend(process& p, const request& r, const place& at);
     answer done(process& p, event_id id);
     void wait_for(event_id w);
     void reach_the_end_of_the_graph();
@@ -154,7 +153,7 @@ private:
                     const race_detector::access& other);
     [[nodiscard]] std::string where(site_id s) const;
     [[noreturn]] void differs(const process& p, const event& expected, const request& r,
-                              const std::source_location& at);
+                              const place& at);
 
     static thread_local runtime* current_;
 

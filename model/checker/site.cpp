@@ -4,7 +4,7 @@
 
 namespace assay::checker {
 
-site_id site_table::find(const std::source_location& at, const site& as_stated) {
+site_id site_table::find(const place& at, const site& as_stated) {
     const std::lock_guard lock(mutex_);
     site s = as_stated;
     s.file = at.file_name();
@@ -30,8 +30,8 @@ site_id site_table::find(const std::source_location& at, const site& as_stated) 
     return static_cast<site_id>(sites_.size() - 1);
 }
 
-const site_cache::entry& site_cache::find(const std::source_location& at, kind what, op operation,
-                                          order success, order failure) {
+const site_cache::entry& site_cache::find(const place& at, kind what, op operation, order success,
+                                          order failure) {
     entry e;
     e.file = at.file_name();
     e.line = at.line();
@@ -50,8 +50,7 @@ const site_cache::entry& site_cache::find(const std::source_location& at, kind w
     }
 }
 
-const site_cache::entry& site_cache::insert(const entry& e, const std::source_location& at,
-                                            std::size_t slot) {
+const site_cache::entry& site_cache::insert(const entry& e, const place& at, std::size_t slot) {
     if (++used_ * 2 > slots_.size()) {
         std::vector<entry> old(slots_.size() * 2);
         old.swap(slots_);

@@ -8,11 +8,11 @@
 
 #include <cstdint>
 #include <mutex>
-#include <source_location>
 #include <string>
 #include <vector>
 
 #include "event.hpp"
+#include "place.hpp"
 
 namespace assay::checker {
 
@@ -45,7 +45,7 @@ public:
         : weaker_(std::move(weaker)), force_sc_(force_sc), sites_(1) {}
 
     // Thread-safe, slow: callers keep the answer (see site_cache).
-    site_id find(const std::source_location& at, const site& as_stated);
+    site_id find(const place& at, const site& as_stated);
     // The site's entry; stays where it is. Safe while others find.
     [[nodiscard]] site get(site_id id) const {
         const std::lock_guard lock(mutex_);
@@ -81,11 +81,10 @@ public:
         order success = order::relaxed;
         order failure = order::relaxed;
     };
-    const entry& find(const std::source_location& at, kind what, op operation, order success,
-                      order failure);
+    const entry& find(const place& at, kind what, op operation, order success, order failure);
 
 private:
-    const entry& insert(const entry& e, const std::source_location& at, std::size_t slot);
+    const entry& insert(const entry& e, const place& at, std::size_t slot);
     [[nodiscard]] static std::size_t hash(const entry& e) {
         const auto file = reinterpret_cast<std::uintptr_t>(e.file);
         return (file >> 3) * 31 + e.line * 0x9e3779b9u + e.column * 0x85ebca6bu +

@@ -81,7 +81,7 @@ private:
 };
 
 void engine_program::run_thread(mc::runtime& r, thread& t) {
-    const auto here = std::source_location::current();
+    const auto here = mc::place::current();
     interpreter run(program_->threads[t.index]);
     while (const auto step = run.next()) {
         t.registers = run.registers();
