@@ -155,7 +155,8 @@ std::string supervise(pid_t child, const progress& p, double patience) {
         }
         usleep(1000);
     }
-    kill(-child, SIGKILL);  // whatever processes it left
+    kill(-child, SIGKILL);  // whatever processes it left, and the segment that they may have named
+    unlink(("/dev/shm/assay-proptest-" + std::to_string(child)).c_str());
     if (end.empty() && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) end = describe_end(status);
     return end;
 }
