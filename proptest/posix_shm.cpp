@@ -114,7 +114,7 @@ const registration damaged_segments([](std::vector<check>& all) {
     check c{"posix_shm/canary_size_is_taken_from_the_header",
             "the size that the bytes tell is believed", trusting};
     c.canary = true;
-    c.longest = 1;
+    c.longest = 0;  // what lies behind the bytes differs from run to run, and so the smallest case
     all.push_back(std::move(c));
 });
 
