@@ -83,20 +83,22 @@ private:
     environment environment_;
 };
 
-[[nodiscard]] std::size_t count_processes(scenario::body body) {
+}  // namespace
+
+std::vector<std::string> process_names(scenario::body body) {
     checker::location_table none(0);
     environment e(0, none);
     e.begin_run(nullptr);
     scenario s(e, nullptr, nullptr);
     body(s);
-    return s.processes();
+    std::vector<std::string> names;
+    for (std::size_t p = 0; p < s.processes(); ++p) names.emplace_back(s.name(p));
+    return names;
 }
-
-}  // namespace
 
 checker::result explore(scenario::body body, const checker::settings& how,
                         const checker::observer& watch) {
-    const std::size_t n = count_processes(body);
+    const std::size_t n = process_names(body).size();
     if (n == 0 || n > checker::max_processes) {
         checker::result r;
         r.what = checker::verdict::nothing_explored;

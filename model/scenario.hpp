@@ -184,6 +184,7 @@ public:
         checker::clock begin;          // all events that happen-before its begin
         checker::event_id last;        // its process's latest event when it ended
         bool any = false;              // ... if there was one
+        environment::phase when;       // before, while or after the processes run
     };
 
     // Runs f() as this call and notes its result, which it returns.
@@ -200,7 +201,8 @@ public:
                                    std::nullopt,
                                    modelled ? e.running().known() : checker::clock{},
                                    {},
-                                   false});
+                                   false,
+                                   e.now()});
         }
         Result r = f();
         operation& o = operations_[index];
@@ -215,13 +217,11 @@ public:
     }
 
     [[nodiscard]] const std::vector<operation>& operations() const noexcept { return operations_; }
-    // Had a ended before b began, as far as anyone can tell? (Calls of the final check come after
-    // everything.)
-    [[nodiscard]] static bool precedes(const operation& a, const operation& b,
-                                       std::size_t observer) {
+    // Had a ended before b began, as far as anyone can tell?
+    [[nodiscard]] static bool precedes(const operation& a, const operation& b) {
         if (!a.result || &a == &b) return false;
+        if (a.when != b.when) return a.when < b.when;
         if (a.process == b.process) return &a < &b;
-        if (b.process == observer) return true;
         return a.any && b.begin.contains(a.last);
     }
 
@@ -242,6 +242,9 @@ struct test {
     expectation expect;
     checker::settings how{};
 };
+
+// The names of its processes, in order.
+[[nodiscard]] std::vector<std::string> process_names(scenario::body body);
 
 // Explores all executions of the scenario.
 [[nodiscard]] checker::result explore(scenario::body body, const checker::settings& how,

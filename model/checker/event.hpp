@@ -65,6 +65,7 @@ enum flag : std::uint8_t {
     stuck = 16,  // a pause after which the process would only repeat itself
     inner = 32,  // the read of the futex word between the halves of a sleep
     woken = 64,  // this point is the end of a sleep that nobody ended
+    lap = 128,   // this pause is the end of a lap of an await: the process said what it waits for
 };
 
 struct event {

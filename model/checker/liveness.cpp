@@ -62,10 +62,10 @@ std::optional<failure> classify(const graph& g, const runtime& r) {
         if (!knows_the_latest(g, p)) return std::nullopt;
         verdict mine = verdict::deadlock;
         if (sleeps(g, p)) mine = sleeps_in_vain(g, p) ? verdict::lost_wake_up : verdict::deadlock;
-        if (g.last(p)->what == kind::pause) mine = verdict::livelock;
+        if (g.last(p)->what == kind::pause && !g.last(p)->has(lap)) mine = verdict::livelock;
         // The most telling one: somebody who sleeps although his condition holds.
         if (what == verdict::verified || mine == verdict::lost_wake_up) what = mine;
-        who += (who.empty() ? "process " : ", ") + std::to_string(p);
+        who += (who.empty() ? "process " : ", process ") + std::to_string(p);
     }
     if (what == verdict::verified) return std::nullopt;
     if (died) what = verdict::blocked_by_dead;

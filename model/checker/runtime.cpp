@@ -249,7 +249,7 @@ void runtime::pause() {
     allocating_process = static_cast<int>(self_);
 }
 
-void runtime::add_pause() {
+void runtime::add_pause(std::uint8_t flags) {
     const own_allocations guard;
     process& p = processes_[self_];
     if (p.position < g().length(self_)) {
@@ -267,6 +267,7 @@ void runtime::add_pause() {
         start_event(p);
         event e;
         e.what = kind::pause;
+        e.flags = flags;
         search_->add(self_, e);
     }
     ++p.position;
@@ -281,7 +282,7 @@ void runtime::begin_lap() {
 
 void runtime::end_lap() {
     process& p = processes_[self_];
-    add_pause();
+    add_pause(lap);
     // A lap that changed something may have changed what the next one sees.
     if (!p.changed) block();
 }

@@ -136,7 +136,7 @@ private:
     static void enter(void* argument);
     void resume(std::size_t p);
     void leave(state how);
-    __attribute__((noinline)) void add_pause();
+    __attribute__((noinline)) void add_pause(std::uint8_t flags = 0);
     static void compare_states(process& p);
     [[nodiscard]] bool at_its_death(const process& p) const;
     void start_event(process& p);

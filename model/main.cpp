@@ -1,0 +1,232 @@
+// main.cpp -- assay-model: the library's own headers under every execution that RC11 allows.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>  // subcommands, help and errors of a command line
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model/explain.hpp"
+#include "model/tests.hpp"
+#include "scripts/stage.hpp"
+
+namespace assay::model {
+namespace {
+
+constexpr int exit_verified = 0, exit_failed = 1, exit_bounded = 2, exit_usage = 3;
+
+struct options {
+    std::vector<std::string> filters;
+    std::string json, pictures;
+    unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
+    double seconds = 0;
+    std::uint64_t seed = 0;
+    std::vector<std::string> weaken;
+    bool force_sc = false;
+};
+
+std::vector<test> all_tests() {
+    std::vector<test> all;
+    for (const auto& some :
+         {queue_tests(), object_pool_tests(), ring_buffer_tests(), broken_tests()})
+        all.insert(all.end(), some.begin(), some.end());
+    return all;
+}
+
+std::vector<test> chosen(const std::vector<std::string>& filters) {
+    std::vector<test> some;
+    for (const test& t : all_tests())
+        if (filters.empty() || std::any_of(filters.begin(), filters.end(), [&](const auto& f) {
+                return std::string_view(t.name).starts_with(f);
+            }))
+            some.push_back(t);
+    return some;
+}
+
+// "queue.hpp:213=relaxed", or "=relaxed/relaxed" for the failure order of a compare-exchange too.
+checker::weakening parse_weakening(const std::string& text) {
+    const auto colon = text.rfind(':'), equals = text.rfind('=');
+    static const std::vector<std::pair<std::string, checker::order>> orders{
+        {"relaxed", checker::order::relaxed},
+        {"acquire", checker::order::acquire},
+        {"release", checker::order::release},
+        {"acq_rel", checker::order::acq_rel},
+        {"seq_cst", checker::order::seq_cst}};
+    checker::weakening w;
+    if (colon != std::string::npos && equals != std::string::npos && colon < equals) {
+        w.file = text.substr(0, colon);
+        const char* const end = text.data() + equals;
+        const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, w.line);
+        for (const auto& [name, order] : orders)
+            if (error == std::errc() && stop == end && text.substr(equals + 1) == name) {
+                w.use = order;
+                return w;
+            }
+    }
+    throw CLI::ValidationError("--weaken", "'" + text +
+                                               "' is not FILE:LINE=ORDER with an order of "
+                                               "relaxed acquire release acq_rel seq_cst");
+}
+
+checker::settings settings_of(const test& t, const options& o) {
+    checker::settings how = t.how;
+    how.workers = o.jobs;
+    how.force_sc = o.force_sc;
+    if (o.seconds > 0) how.stop_at.seconds = o.seconds;
+    for (const auto& w : o.weaken) how.weaker.push_back(parse_weakening(w));
+    return how;
+}
+
+std::string reproduce(const test& t, const options& o) {
+    std::string line = std::string("assay-model run ") + t.name;
+    for (const auto& w : o.weaken) line += " --weaken " + w;
+    return line + (o.force_sc ? " --force-sc" : "");
+}
+
+// Is it the order of memory accesses that is wrong, or would it fail under any?
+std::string blame(const test& t, const checker::settings& how) {
+    checker::settings strongest = how;
+    strongest.force_sc = true;
+    strongest.stop_at.seconds = 10;
+    const checker::result r = explore(t.body, strongest);
+    if (checker::failed_verdict(r.what))
+        return "with --force-sc it fails as well: the interleaving is wrong, whatever the orders";
+    return std::string("with --force-sc: ") + checker::name(r.what) +
+           "; so an order is too weak, the interleaving by itself is not wrong";
+}
+
+counterexample describe(const test& t, const options& o, const checker::result& r) {
+    counterexample c = explain(t.name, process_names(t.body), r);
+    if (!o.force_sc) c.remarks.push_back(blame(t, settings_of(t, o)));
+    c.replay = reproduce(t, o);
+    return c;
+}
+
+void draw_to(const std::string& folder, const counterexample& c) {
+    std::error_code ignored;
+    std::filesystem::create_directories(folder, ignored);
+    std::string file = c.scenario, reason;
+    std::replace(file.begin(), file.end(), '/', '-');
+    const std::string path = folder + "/" + file + ".svg";
+    if (draw(c, path, reason))
+        std::printf("   picture: %s\n", path.c_str());
+    else
+        std::printf("   no picture: %s\n", reason.c_str());
+}
+
+const char* bound_of(const checker::result& r) {
+    return r.what == checker::verdict::bounded ? "stopped: " : "";
+}
+
+// Runs one test; adds its line to the report, and shows the counterexample of a failure that was
+// not asked for (or of any, when it was asked for by name).
+checker::verdict run_one(const test& t, const options& o, assay_stage::report& report,
+                         nlohmann::json& counterexamples) {
+    const checker::settings how = settings_of(t, o);
+    const checker::result r = explore(t.body, how);
+    const bool canary = checker::failed_verdict(t.expect.what);
+    const bool tampered = !o.weaken.empty() || o.force_sc;
+    const bool right = r.what == t.expect.what && (t.expect.executions == 0 || tampered || canary ||
+                                                   r.executions == t.expect.executions);
+    assay_stage::check c;
+    c.name = t.name;
+    c.what = "every execution under RC11";
+    c.amount = r.executions + r.blocked;
+    c.unit = "executions";
+    c.seconds = r.seconds;
+    c.canary = canary;
+    c.reproduce = reproduce(t, o);
+    using assay_stage::verdict;
+    if (right)
+        c.verdict = r.what == checker::verdict::bounded ? verdict::bounded : verdict::verified;
+    else if (r.what == checker::verdict::bounded)
+        c.verdict = verdict::bounded;
+    else
+        c.verdict = verdict::failed;
+    char rate[96];
+    std::snprintf(rate, sizeof rate, "%llu complete, %llu blocked, %.3f s, %.0f/s",
+                  static_cast<unsigned long long>(r.executions),
+                  static_cast<unsigned long long>(r.blocked), r.seconds,
+                  r.seconds > 0 ? static_cast<double>(r.executions + r.blocked) / r.seconds : 0.0);
+    c.detail = rate;
+    if (r.what != checker::verdict::verified)
+        c.detail += std::string("; ") + bound_of(r) + checker::name(r.what) + ": " + r.message;
+    if (!right && r.what == t.expect.what)
+        c.detail += "; " + std::to_string(t.expect.executions) + " executions were expected";
+    if (canary && r.what == checker::verdict::verified)
+        c.detail +=
+            "; this bug was not found, expected was " + std::string(checker::name(t.expect.what));
+    report.add(c);
+    const bool asked_for = o.filters.size() == 1 && o.filters[0] == t.name;
+    if (r.counterexample && (!right || asked_for || !o.pictures.empty())) {
+        const counterexample example = describe(t, o, r);
+        std::printf("\n%s\n", to_text(example).c_str());
+        if (!o.pictures.empty()) draw_to(o.pictures, example);
+        counterexamples.push_back(to_json(example));
+    }
+    return right && canary ? checker::verdict::verified : r.what;
+}
+
+int run_all(const options& o) {
+    const std::vector<test> tests = chosen(o.filters);
+    if (tests.empty()) {
+        std::fprintf(stderr, "assay-model: no scenario begins with that; see assay-model list\n");
+        return exit_usage;
+    }
+    assay_stage::report report("assay-model", o.seed);
+    nlohmann::json counterexamples = nlohmann::json::array();
+    bool bounded = false;
+    for (const test& t : tests)
+        bounded |= run_one(t, o, report, counterexamples) == checker::verdict::bounded &&
+                   t.expect.what != checker::verdict::bounded;
+    if (!o.json.empty() && !counterexamples.empty())
+        std::ofstream(o.json + ".counterexamples") << counterexamples.dump(2) << '\n';
+    if (report.finish(o.json) != 0) return exit_failed;
+    return bounded ? exit_bounded : exit_verified;
+}
+
+int list_all() {
+    for (const test& t : all_tests())
+        std::printf("%-64s expected: %s%s\n", t.name, checker::name(t.expect.what),
+                    t.expect.executions == 0
+                        ? ""
+                        : (", " + std::to_string(t.expect.executions) + " executions").c_str());
+    return exit_verified;
+}
+
+}  // namespace
+}  // namespace assay::model
+
+int main(int argc, char** argv) {
+    using namespace assay::model;
+    CLI::App app{
+        "Runs the library's own headers under every execution that the memory model RC11 allows.\n"
+        "Not explored: load buffering (see model/README.md).\n"
+        "Exit status: 0 verified, 1 failed, 2 stopped at a bound, 3 usage."};
+    app.require_subcommand(1);
+    options o;
+    auto* list = app.add_subcommand("list", "the scenarios, and what is expected of each");
+    auto* run = app.add_subcommand("run", "explore scenarios; without a filter, all");
+    run->add_option("filter", o.filters, "names, or beginnings of names");
+    run->add_option("--json", o.json, "write the results here");
+    run->add_option("--pictures", o.pictures, "draw each counterexample into this folder (SVG)");
+    run->add_option("--jobs", o.jobs, "workers")->capture_default_str()->check(CLI::Range(1, 256));
+    run->add_option("--seconds", o.seconds, "stop each scenario after so long (then: bounded)");
+    run->add_option("--seed", o.seed, "recorded in the results; exploration has no randomness");
+    run->add_option("--weaken", o.weaken, "use a weaker order: FILE:LINE=ORDER (repeatable)");
+    run->add_flag("--force-sc", o.force_sc, "make every atomic access seq_cst");
+    try {
+        app.parse(argc, argv);
+        return *list ? list_all() : run_all(o);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? exit_verified : exit_usage;
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "assay-model: %s\n", e.what());
+        return exit_failed;
+    }
+}
