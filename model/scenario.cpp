@@ -114,26 +114,4 @@ checker::result explore(scenario::body body, const checker::settings& how,
         how, watch);
 }
 
-outcome run(const test& t) {
-    outcome o;
-    o.detail = explore(t.body, t.how);
-    const checker::result& r = o.detail;
-    o.as_expected = r.what == t.expect.what &&
-                    (t.expect.executions == 0 || t.expect.executions == r.executions);
-    const char* const word = r.what == checker::verdict::verified  ? "verified"
-                             : r.what == checker::verdict::bounded ? "bounded"
-                                                                   : "FAILED";
-    char text[512];
-    std::snprintf(text, sizeof text,
-                  "%-8s  %-44s %9llu executions, %llu blocked, %.3f s, %.0f/s%s%s", word, t.name,
-                  static_cast<unsigned long long>(r.executions),
-                  static_cast<unsigned long long>(r.blocked), r.seconds,
-                  static_cast<double>(r.executions + r.blocked) / r.seconds,
-                  r.message.empty() ? "" : "\n          ", "");
-    o.line = text;
-    if (r.what != checker::verdict::verified)
-        o.line += std::string(checker::name(r.what)) + ": " + r.message;
-    return o;
-}
-
 }  // namespace assay::model

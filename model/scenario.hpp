@@ -250,12 +250,4 @@ struct test {
 [[nodiscard]] checker::result explore(scenario::body body, const checker::settings& how,
                                       const checker::observer& watch = {});
 
-// The verdict line, and whether it is the expected one.
-struct outcome {
-    bool as_expected;
-    std::string line;
-    checker::result detail;
-};
-[[nodiscard]] outcome run(const test& t);
-
 }  // namespace assay::model

@@ -20,7 +20,7 @@ VAGUE = re.compile(r"misc|edge_case|comprehensive|coverage|basic|various|works_f
 
 def blank(text, strings=True):
     """The code without comments (and strings); spaces take their place, so lines and columns stay."""
-    parts = r"//[^\n]*|/\*.*?\*/|" + (r'"(?:\\.|[^"\\\n])*"' if strings else '"(?=$)')
+    parts = r"//[^\n]*|/\*.*?\*/" + (r'|"(?:\\.|[^"\\\n])*"' if strings else "")
     return re.sub(parts, lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.S)
 
 
