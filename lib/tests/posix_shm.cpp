@@ -431,6 +431,8 @@ TEST(posix_shm, equal_pids_in_different_namespaces_are_told_apart) {
                          std::to_string(second.pid()) + "/children");
     others >> inner;
     ::kill(inner, SIGKILL);
+    // Until it is dead: else the last one out is a killed process, and the name stays.
+    EXPECT_EQ(second.exit_code(), 0);
 }
 
 // --- unlink ------------------------------------------------------------------------------------
