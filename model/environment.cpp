@@ -8,11 +8,7 @@
 #include <exception>
 #include <system_error>
 
-#include "checker/allocations.hpp"
-
 namespace assay::model {
-
-using checker::own_allocations;
 
 thread_local environment* environment::current_ = nullptr;
 
@@ -120,7 +116,6 @@ std::size_t environment::offset_of(const void* at, std::size_t bytes, const chec
     const auto base = reinterpret_cast<std::uintptr_t>(mapping());
     if (address - base < allocated_ && allocated_ - (address - base) >= bytes)
         return address - base;
-    const own_allocations guard;
     for (std::size_t p = 0; p < mappings_.size(); ++p) {
         if (address - reinterpret_cast<std::uintptr_t>(mappings_[p]) >= memory_bytes) continue;
         fail(checker::verdict::misuse,
@@ -148,7 +143,6 @@ checker::location_id environment::word_at(std::size_t offset, std::size_t size,
     const entry& known = uses_[offset];
     if (known.what == use::word && known.size == size)
         return static_cast<checker::location_id>(known.id);
-    const own_allocations guard;
     checker::value first = 0;
     std::memcpy(&first, mappings_.back() + offset, size);
     checker::location_id clash = 0;
@@ -165,13 +159,11 @@ checker::cell_id environment::cell_at(std::size_t offset, std::size_t size,
                                       const checker::place& from) {
     const entry& known = uses_[offset];
     if (known.what == use::cell && known.size == std::min<std::size_t>(size, 255)) return known.id;
-    const own_allocations guard;
     claim(offset, size, use::cell, cells_, from);
     return cells_++;
 }
 
 checker::location_id environment::sleepers_of(std::size_t offset) {
-    const own_allocations guard;
     checker::location_id clash = 0;
     return words_->find(checker::sleep_segment + segment, static_cast<std::uint32_t>(offset), 8, 0,
                         clash);

@@ -208,16 +208,20 @@ void runtime::offer_crash() {
 }
 
 void runtime::differs(const process& p, const event& expected, const request& r, const place& at) {
-    const auto describe = [](kind k, op o, location_id loc) {
+    const auto describe = [](kind k, op o, location_id loc, value operand) {
         const char* const kinds[] = {"read", "write", "fence", "pause", "point"};
         return std::string(kinds[static_cast<int>(k)]) + " (operation " +
-               std::to_string(static_cast<int>(o)) + ", location " + std::to_string(loc) + ")";
+               std::to_string(static_cast<int>(o)) + ", location " + std::to_string(loc) +
+               ", operand " + std::to_string(operand) + ")";
     };
-    stop(verdict::nondeterministic,
+    fail(verdict::nondeterministic,
          "event " + std::to_string(p.position) + " of process " + std::to_string(self_) +
-             " was a " + describe(expected.what, expected.operation, expected.loc) + " at " +
-             where(expected.site) + ", and now is a " + describe(r.what, r.operation, r.loc) +
-             " at " + at.file_name() + ":" + std::to_string(at.line()));
+             " was a " +
+             describe(expected.what, expected.operation, expected.loc, expected.operand) + " at " +
+             where(expected.site) + ", and now is a " +
+             describe(r.what, r.operation, r.loc, r.operand) + " at " + at.file_name() + ":" +
+             std::to_string(at.line()));
+    block();
 }
 
 std::string runtime::where(site_id s) const {
@@ -338,14 +342,18 @@ void runtime::point() {
 void runtime::check_race(race_detector::outcome o, const race_detector::access& mine,
                          const race_detector::access& other) {
     if (!options_.check_races) return;
-    if (o == race_detector::outcome::uninitialised)
-        stop(verdict::uninitialised_read, "process " + std::to_string(mine.process) +
+    // Not stop(): a message that is built in a call that never returns would never be freed.
+    if (o == race_detector::outcome::uninitialised) {
+        fail(verdict::uninitialised_read, "process " + std::to_string(mine.process) +
                                               " reads what nobody wrote, at " + where(mine.site));
-    stop(verdict::data_race, "process " + std::to_string(mine.process) +
-                                 (mine.write ? " writes at " : " reads at ") + where(mine.site) +
-                                 " what process " + std::to_string(other.process) +
-                                 (other.write ? " writes at " : " reads at ") + where(other.site) +
-                                 ", and neither happens before the other");
+    } else {
+        fail(verdict::data_race,
+             "process " + std::to_string(mine.process) +
+                 (mine.write ? " writes at " : " reads at ") + where(mine.site) + " what process " +
+                 std::to_string(other.process) + (other.write ? " writes at " : " reads at ") +
+                 where(other.site) + ", and neither happens before the other");
+    }
+    block();
 }
 
 // --- the futex ---------------------------------------------------------------------------------
