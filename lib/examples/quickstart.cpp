@@ -2,8 +2,7 @@
 // Without assert, so that it checks itself in every build.
 #include <sys/wait.h>
 #include <unistd.h>
-#include <assay/posix_shm.hpp>
-#include <assay/queue.hpp>
+#include <assay/assay.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <string>

@@ -1,6 +1,6 @@
 // What every consumer builds: two translation units that use the library, and nothing else of it.
 #include <unistd.h>
-#include <assay/posix_shm.hpp>
+#include <assay/assay.hpp>
 #include <cstdio>
 #include <string>
 

@@ -1,5 +1,5 @@
 // A second unit with the same header: an inline that was forgotten would be a duplicate symbol.
-#include <assay/posix_shm.hpp>
+#include <assay/assay.hpp>
 #include <string>
 
 std::string name_of_segment();
