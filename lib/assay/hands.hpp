@@ -5,14 +5,12 @@
 // has the node it expected there. A hand is the shared record of one spare node.
 //
 // State:      Hands records {owner, own, expected}. With own == expected the hand is settled and
-// has
-//             that node. Otherwise its process was about to exchange `own` for `expected`: it has
-//             `expected` if that happened, and `own` if not.
+//             has that node. Otherwise its process was about to exchange `own` for `expected`: it
+//             has `expected` if that happened, and `own` if not.
 // Invariant:  Every node is in exactly one place: in one slot, or with one hand.
 // Progress:   Nothing waits. Two plain stores per operation; a comparison for the thread that made
 //             the handle, a locked instruction for any other.
-// Crash:      The hand of a dead owner is taken by a compare-exchange on its owner, settled by
-// sight
+// Crash:      The hand of a dead owner is taken by a compare-exchange on its owner, settled by sight
 //             (see decide) and freed by a store. Whoever dies in between leaves it as it was.
 //
 // Synchronisation:

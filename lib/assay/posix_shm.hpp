@@ -1,10 +1,9 @@
 // posix_shm.hpp -- a shared-memory segment with a table of named structures.
 //
 // State:      one attachment (attachment.hpp) and this process's view of the table (table.hpp).
-// Invariant:  the segment stays mapped while this object, or any structure opened through it,
-// lives. Progress:   create and attach wait for nobody but a living process that is removing the
-// segment. Crash:      a dead process leaks no count: get_ref_count() asks the kernel who lives. A
-// creator
+// Invariant:  the segment stays mapped while this object, or any structure opened through it, lives.
+// Progress:   create and attach wait for nobody but a living process that is removing the segment.
+// Crash:      a dead process leaks no count: get_ref_count() asks the kernel who lives. A creator
 //             that dies leaves nothing; the last process, killed, leaves the name for the next.
 // Synchronisation: see registry.hpp and table.hpp.
 #pragma once
@@ -60,7 +59,8 @@ public:
     [[nodiscard]] void* get_base_addr() const noexcept { return attachment_->base(); }
     // Bytes of the segment's file, whatever the caller asked for.
     [[nodiscard]] std::uint64_t get_total_size() const noexcept { return attachment_->size(); }
-    // Exactly the number of living attachments; one system call for each.
+    // Exactly the number of living attachments; one system call for each. The four bytes at offset
+    // 0 are cheaper and still count the dead, until recover() or until their slots are reused.
     [[nodiscard]] std::uint32_t get_ref_count() const noexcept { return attachment_->count(); }
     [[nodiscard]] Table* get_table() noexcept { return table_.get(); }
     [[nodiscard]] const Table* get_table() const noexcept { return table_.get(); }

@@ -19,8 +19,7 @@
 //             it looks at most at `count` slots for each time that all slots were passed. One
 //             locked instruction when nobody interferes. The blocking forms wait for elements or
 //             space, never for a particular process.
-// Crash:      An operation takes effect in its compare-exchange, entirely or not at all: at most
-// the
+// Crash:      An operation takes effect in its compare-exchange, entirely or not at all: at most the
 //             element of the dying operation is lost. No slot is, because a slot always contains a
 //             node. What the dead leave behind is a hand with one spare node: recover(), or the
 //             next who finds no free hand, gives it back.
