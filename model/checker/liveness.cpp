@@ -44,8 +44,10 @@ void for_each_read_of_the_last_lap(const graph& g, std::size_t p, F&& f) {
 
 bool knows_the_latest(const graph& g, std::size_t process) {
     bool all = true;
-    for_each_read_of_the_last_lap(g, process,
-                                  [&](const event& e) { all = all && reads_the_latest(g, e); });
+    for_each_read_of_the_last_lap(g, process, [&](const event& e) {
+        // Nor does bad luck last: a weak compare-exchange does not fail for ever.
+        all = all && reads_the_latest(g, e) && !e.has(failed);
+    });
     return all;
 }
 

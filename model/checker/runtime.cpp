@@ -256,6 +256,7 @@ void runtime::pause() {
 void runtime::add_pause(std::uint8_t flags) {
     const own_allocations guard;
     process& p = processes_[self_];
+    p.pause_is_new = false;
     if (p.position < g().length(self_)) {
         const event& e = g()[{static_cast<std::uint16_t>(self_), p.position}];
         if (at_its_death(p)) {
@@ -269,6 +270,7 @@ void runtime::add_pause(std::uint8_t flags) {
         }
     } else {
         start_event(p);
+        p.pause_is_new = true;
         event e;
         e.what = kind::pause;
         e.flags = flags;
@@ -302,7 +304,11 @@ void runtime::compare_states(process& p) {
                       std::memcmp(p.at_last_pause.data(), now.data(), now.size()) == 0;
     p.at_last_pause.assign(now.begin(), now.end());
     p.changed = false;
-    if (same) p.is = state::blocked;
+    // Decided once, and kept in the graph: bytes that mean nothing may differ in a replay.
+    const event_id id{static_cast<std::uint16_t>(self_),
+                      static_cast<std::uint16_t>(p.position - 1)};
+    if (p.pause_is_new && same) search_->mark_stuck(id);
+    if (g()[id].has(stuck)) p.is = state::blocked;
 }
 
 // --- plain memory ------------------------------------------------------------------------------

@@ -128,6 +128,7 @@ private:
         const body* run = nullptr;
         runtime* owner = nullptr;
         bool pausing = false;
+        bool pause_is_new = false;        // not replayed
         bool changed = false;             // has written something since the last pause
         std::uint32_t timed_out_for = 0;  // deaths that already ended a sleep of this process
         std::vector<std::byte> at_last_pause;
@@ -137,7 +138,7 @@ private:
     void resume(std::size_t p);
     void leave(state how);
     __attribute__((noinline)) void add_pause(std::uint8_t flags = 0);
-    static void compare_states(process& p);
+    void compare_states(process& p);
     [[nodiscard]] bool at_its_death(const process& p) const;
     void start_event(process& p);
 

@@ -47,6 +47,8 @@ public:
     // --- the program runs: add an event of this process, as `like` describes it, to the graph.
     // Returns the event; for a read-modify-write, the read half (and the rest is there as well).
     event_id add(std::size_t process, const event& like);
+    // Notes that the process stops at this pause, its last event.
+    void mark_stuck(event_id e) { g()[e].flags |= stuck; }
     // Leaves an item: this process dies instead of doing what it adds next.
     void may_crash_here(std::size_t process);
     [[nodiscard]] std::size_t count(flag f) const;
