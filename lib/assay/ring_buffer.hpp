@@ -333,9 +333,8 @@ private:
     // Removes the first `bad` of n records; returns how many it removed.
     static std::uint64_t drop_front(std::byte* records, std::uint64_t n,
                                     std::uint64_t bad) noexcept {
-        bad = std::min(bad, n);
-        if (bad != 0 && bad != n)
-            std::memmove(records, records + bad * sizeof(T), (n - bad) * sizeof(T));
+        if (bad >= n) return n;
+        if (bad != 0) std::memmove(records, records + bad * sizeof(T), (n - bad) * sizeof(T));
         return bad;
     }
 

@@ -398,7 +398,7 @@ TEST(ring_buffer, a_read_ends_even_if_it_is_lapped_at_every_access) {
 
 // A writer is killed before its n-th access, for every n, and replaced.
 TEST(ring_buffer, the_successor_of_a_writer_killed_anywhere_continues_without_a_torn_record) {
-    for (const std::uint64_t start : {starts[0], starts[2]})
+    for (const std::uint64_t start : {starts[2]})
         for (const std::uint64_t capacity : {1u, 3u, 4u})
             for (const std::uint64_t before : {1u, 4u})
                 for (const std::uint64_t after : {0u, 1u, 2u, 6u})
