@@ -312,8 +312,7 @@ inline bool attachment::try_create(std::uint64_t size, const shm_options& option
     if (!fd) {
         if (errno == ENOSPC) detail::throw_no_memory(name_, size);
         detail::throw_errno(errno, "create", name_,
-                            std::string(detail::shm_directory) +
-                                " must be a writable tmpfs that supports O_TMPFILE");
+                            "/dev/shm must be a writable tmpfs that supports O_TMPFILE");
     }
     // The umask may have taken even our own access, which open_again needs.
     if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) detail::throw_errno(errno, "fchmod", name_, "");
