@@ -325,13 +325,6 @@ void forgets_its_memory(scenario& s) {
     s.run();
 }
 
-checker::settings first_may_die() {
-    checker::settings how;
-    how.allowed.crashes = 1;
-    how.allowed.may_crash = 1;
-    return how;
-}
-
 }  // namespace
 
 std::vector<test> broken_tests() {
@@ -356,14 +349,14 @@ std::vector<test> broken_tests() {
         {"broken/canary_vyukov_queue_waits_for_the_dead",
          vyukov_queue_waits_for_the_dead,
          {verdict::blocked_by_dead},
-         first_may_die()},
+         one_death(1)},
         {"broken/canary_sleeps_through_its_wake", sleeps_through_its_wake, {verdict::lost_wake_up}},
         {"broken/canary_waits_in_a_circle", waits_in_a_circle, {verdict::deadlock}},
         {"broken/canary_spins_in_a_circle", spins_in_a_circle, {verdict::livelock}},
         {"broken/canary_spin_lock_of_a_dead_process",
          spin_lock_of_a_dead_process,
          {verdict::blocked_by_dead},
-         first_may_die()},
+         one_death(1)},
         {"broken/canary_follows_a_pointer_of_another_process",
          follows_a_pointer_of_another_process,
          {verdict::misuse}},

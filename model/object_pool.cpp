@@ -101,13 +101,6 @@ void recover_frees_what_the_dead_held(scenario& s) {
     s.run();
 }
 
-checker::settings one_death(std::uint32_t who) {
-    checker::settings how;
-    how.allowed.crashes = 1;
-    how.allowed.may_crash = who;
-    return how;
-}
-
 }  // namespace
 
 std::vector<test> object_pool_tests() {

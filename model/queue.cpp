@@ -93,13 +93,6 @@ void three_processes_that_do_both(scenario& s) {
     run_all(s, f, programs);
 }
 
-// Any one process dies, at any place: the others finish, and its operation happened or did not.
-checker::settings one_death() {
-    checker::settings how;
-    how.allowed.crashes = 1;
-    return how;
-}
-
 }  // namespace
 
 std::vector<test> queue_tests() {

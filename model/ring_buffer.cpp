@@ -119,13 +119,6 @@ void next_writer_continues_after_a_death(scenario& s) {
     s.run();
 }
 
-checker::settings one_death(std::uint32_t who) {
-    checker::settings how;
-    how.allowed.crashes = 1;
-    how.allowed.may_crash = who;
-    return how;
-}
-
 }  // namespace
 
 std::vector<test> ring_buffer_tests() {

@@ -12,4 +12,12 @@ namespace assay::model {
 [[nodiscard]] std::vector<test> ring_buffer_tests();
 [[nodiscard]] std::vector<test> broken_tests();  // canaries: each must fail, as stated
 
+// One process dies, at any place: any process, or one of the set `who` (a bit each).
+[[nodiscard]] inline checker::settings one_death(std::uint32_t who = ~std::uint32_t{0}) {
+    checker::settings how;
+    how.allowed.crashes = 1;
+    how.allowed.may_crash = who;
+    return how;
+}
+
 }  // namespace assay::model

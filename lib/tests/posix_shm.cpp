@@ -19,6 +19,7 @@ namespace {
 using namespace assay;
 using namespace std::chrono_literals;
 using testing_processes::child;
+using testing_processes::message_of;
 using testing_processes::shared_value;
 using testing_processes::unique_name;
 
@@ -26,17 +27,6 @@ constexpr std::uint64_t mib = 1 << 20;
 
 std::string path_of(const std::string& name) { return "/dev/shm/" + name; }
 bool name_exists(const std::string& name) { return ::access(path_of(name).c_str(), F_OK) == 0; }
-
-template <class E, class F>
-std::string message_of(F&& f) {
-    try {
-        f();
-    } catch (const E& e) {
-        return e.what();
-    }
-    ADD_FAILURE() << "the expected exception was not thrown";
-    return {};
-}
 
 void expect_contains(const std::string& text, std::initializer_list<std::string> parts) {
     for (const auto& part : parts)

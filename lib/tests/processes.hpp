@@ -102,6 +102,18 @@ private:
     shared_memory memory_;
 };
 
+// What the exception says that f throws; a failure of the test when it throws none.
+template <class E, class F>
+std::string message_of(F&& f) {
+    try {
+        f();
+    } catch (const E& e) {
+        return e.what();
+    }
+    ADD_FAILURE() << "the expected exception was not thrown";
+    return {};
+}
+
 // A name that no other test process uses now. The prefix lets the suite find what a test left.
 inline std::string unique_name(const std::string& what = "") {
     static int count = 0;

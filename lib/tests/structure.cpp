@@ -13,6 +13,7 @@ namespace {
 
 using namespace assay;
 using testing_processes::child;
+using testing_processes::message_of;
 using testing_processes::shared_value;
 using testing_processes::unique_name;
 
@@ -20,17 +21,6 @@ struct nameless_segment {
     nameless_segment() : s(unique_name(), 1 << 20) { s.unlink(); }
     posix_shm s;
 };
-
-template <class E, class F>
-std::string message_of(F&& f) {
-    try {
-        f();
-    } catch (const E& e) {
-        return e.what();
-    }
-    ADD_FAILURE() << "the expected exception was not thrown";
-    return {};
-}
 
 // Another kind of structure, for whom an element is 8 bytes behind a header.
 template <shareable T>

@@ -15,6 +15,7 @@ namespace {
 
 using namespace assay;
 using testing_processes::child;
+using testing_processes::message_of;
 using testing_processes::shared_value;
 using testing_processes::unique_name;
 
@@ -33,17 +34,6 @@ struct space_of {
 };
 using space = space_of<table>;
 using small_space = space_of<table_small>;
-
-template <class E, class F>
-std::string message_of(F&& f) {
-    try {
-        f();
-    } catch (const E& e) {
-        return e.what();
-    }
-    ADD_FAILURE() << "the expected exception was not thrown";
-    return {};
-}
 
 // Entries are disjoint, inside the data area, and differently named; the counts say so too.
 template <class Table>
