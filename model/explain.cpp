@@ -4,7 +4,6 @@
 #include <cctype>
 #include <fstream>
 #include <map>
-#include <optional>
 
 namespace assay::model {
 namespace {
@@ -35,11 +34,13 @@ public:
     }
 
     // What the source calls the word that it accesses there: "tail_" in "tail_.load(acquire)".
-    [[nodiscard]] std::string subject(const checker::site& s) {
+    [[nodiscard]] std::string subject(const checker::site& s, bool plain = false) {
         const std::string text = line(s.file, s.line);
         std::size_t end = std::string::npos;
-        for (const char* method :
-             {"load(", "store(", "exchange(", "compare_exchange", "fetch_", "read(", "write("})
+        const std::vector<const char*> words{"load(", "store(", "exchange(", "compare_exchange",
+                                             "fetch_"};
+        const std::vector<const char*> cells{"read(", "write("};
+        for (const char* method : plain ? cells : words)
             if (const auto at = text.find(method); at != std::string::npos && at > 0)
                 end = std::min(end, at);
         if (end == std::string::npos) return {};
@@ -95,33 +96,34 @@ public:
         for (std::size_t p = 0; p < g_.processes(); ++p) numbers_[p].assign(g_.length(p), nothing);
     }
 
+    // In the order in which it was done.
     void write() {
-        put_in_order();
-        for (std::size_t p = 0; p < g_.processes(); ++p)
-            for (std::uint16_t i = 0; i < g_.length(p); ++i)
-                connect({static_cast<std::uint16_t>(p), i});
+        std::vector<int> lines;  // of each step, in print
+        for (const auto& s : r_.steps.steps) {
+            if (s.plain)
+                add_plain(s);
+            else
+                add(s.at);
+            lines.push_back(static_cast<int>(out_.events.size()) - 1);
+        }
+        for (const auto& s : r_.steps.steps)
+            if (!s.plain) connect(s.at);
         modification_orders();
+        if (r_.steps.last != checker::trace::nobody) accuse(lines);
     }
 
 private:
-    // An order in which it may have happened: that of the clock on the wall, were there one. Reads
-    // come after the writes that they read from.
-    void put_in_order() {
-        std::vector<std::uint16_t> next(g_.processes(), 0);
-        for (;;) {
-            std::optional<event_id> best;
-            for (std::uint16_t p = 0; p < g_.processes(); ++p) {
-                if (next[p] >= g_.length(p)) continue;
-                const event_id id{p, next[p]};
-                const event& e = g_[id];
-                if (e.reads() && e.rf != checker::initial && next[e.rf.process] <= e.rf.index)
-                    continue;
-                if (!best || e.at < g_[*best].at) best = id;
-            }
-            if (!best) return;
-            add(*best);
-            ++next[best->process];
-        }
+    // Marks where a process failed, and the access that this races with.
+    void accuse(const std::vector<int>& lines) {
+        const auto line = [&](int step) { return lines[static_cast<std::size_t>(step)]; };
+        const int guilty = line(r_.steps.last);
+        if (guilty < 0) return;
+        at(guilty).guilty = true;
+        if (r_.steps.other == checker::trace::nobody) return;
+        const int with = line(r_.steps.other);
+        at(with).guilty = true;
+        at(guilty).note += "races with " + std::to_string(with + 1);
+        at(with).note += "races with " + std::to_string(guilty + 1);
     }
 
     [[nodiscard]] bool is_second_half(event_id id) const {
@@ -133,7 +135,8 @@ private:
         int& mine = numbers_[id.process][id.index];
         if (e.what == kind::point && !e.has(checker::crash)) return;
         if (is_second_half(id)) {  // one line for both halves
-            mine = numbers_[id.process][id.index - 1u];
+            const std::size_t first = id.index - (g_.before(id)->has(checker::inner) ? 2u : 1u);
+            mine = numbers_[id.process][first];
             if (mine != nothing) at(mine).value += ", = " + number(e.val);
             return;
         }
@@ -153,7 +156,25 @@ private:
                 std::string("the source says ") +
                 name(e.reads() && !checker::succeeds(e) && e.operation != op::none ? s.failure
                                                                                    : s.success);
-        if (checker::blocks(e)) t.note += "waits for ever";
+        t.guilty = checker::blocks(e) || repeats_for_ever(id);
+        if (t.guilty) t.note += "waits for ever";
+        out_.events.push_back(std::move(t));
+    }
+
+    // The end of the lap of an await after which nothing will change.
+    [[nodiscard]] bool repeats_for_ever(event_id id) const {
+        return g_[id].has(checker::lap) && id == g_.last_id(id.process) &&
+               checker::concerns_progress(r_.what);
+    }
+
+    void add_plain(const checker::trace::step& s) {
+        const checker::site& site = r_.sites[s.site];
+        const std::string text = sources_.subject(site, true), at = "@" + std::to_string(s.offset);
+        traced_event t;
+        t.process = s.at.process;
+        t.what = s.write ? "write" : "read";
+        t.place = text.empty() ? at : text + " " + at;
+        t.site = short_site(site);
         out_.events.push_back(std::move(t));
     }
 

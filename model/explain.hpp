@@ -9,7 +9,7 @@
 
 namespace assay::model {
 
-// `processes` are the names of the scenario's processes, in order.
+// `processes` are the names of the scenario's processes, in order; `r` is of model::replay.
 [[nodiscard]] counterexample explain(const std::string& scenario,
                                      const std::vector<std::string>& processes,
                                      const checker::result& r);

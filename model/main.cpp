@@ -28,6 +28,8 @@ struct options {
     std::uint64_t seed = 0;
     std::vector<std::string> weaken;
     bool force_sc = false;
+    std::string scenario, script;  // of a replay
+    bool break_on_failure = false;
 };
 
 std::vector<test> all_tests() {
@@ -82,8 +84,9 @@ checker::settings settings_of(const test& t, const options& o) {
     return how;
 }
 
-std::string reproduce(const test& t, const options& o) {
-    std::string line = std::string("assay-model run ") + t.name;
+// "run NAME" or "replay NAME SCRIPT", with the orders that are in force.
+std::string command(const std::string& what, const options& o) {
+    std::string line = "assay-model " + what;
     for (const auto& w : o.weaken) line += " --weaken " + w;
     return line + (o.force_sc ? " --force-sc" : "");
 }
@@ -100,11 +103,41 @@ std::string blame(const test& t, const checker::settings& how) {
            "; so an order is too weak, the interleaving by itself is not wrong";
 }
 
+// The failing execution alone, once more; `r` is what its exploration has found.
 counterexample describe(const test& t, const options& o, const checker::result& r) {
     counterexample c = explain(t.name, process_names(t.body), r);
     if (!o.force_sc) c.remarks.push_back(blame(t, settings_of(t, o)));
-    c.replay = reproduce(t, o);
+    c.replay = command(std::string("replay ") + t.name + " " + r.script, o);
     return c;
+}
+
+// Does the script lead to the failure that it was printed for? Says how not.
+std::string compare(const checker::result& found, const checker::result& again) {
+    const std::string differs = "; replayed, it differs: ";
+    if (again.what != found.what) return differs + checker::name(again.what) + ": " + again.message;
+    // What differs each time is different again.
+    if (found.what != checker::verdict::nondeterministic && again.message != found.message)
+        return differs + again.message;
+    const bool same = fingerprint(*again.counterexample) == fingerprint(*found.counterexample);
+    return same ? "" : differs + "another graph";
+}
+
+// The counterexample's execution alone, from its script. Says in `problem` if that is not the same.
+checker::result repeat(const test& t, const checker::settings& how, const checker::result& found,
+                       std::string& problem) {
+    try {
+        checker::result again = replay(t.body, how, found.script);
+        problem = compare(found, again);
+        again.executions = found.executions;
+        again.blocked = found.blocked;
+        if (found.what == checker::verdict::nondeterministic) again.message = found.message;
+        return again;
+    } catch (const checker::bad_script& e) {
+        // What differs each time need not follow a script.
+        if (found.what != checker::verdict::nondeterministic)
+            problem = std::string("; not replayed: ") + e.what();
+        return found;
+    }
 }
 
 void draw_to(const std::string& folder, const counterexample& c) {
@@ -128,11 +161,18 @@ const char* bound_of(const checker::result& r) {
 checker::verdict run_one(const test& t, const options& o, assay_stage::report& report,
                          nlohmann::json& counterexamples) {
     const checker::settings how = settings_of(t, o);
-    const checker::result r = explore(t.body, how);
+    checker::result r = explore(t.body, how);
+    std::string problem;  // with the counterexample
+    if (r.counterexample) {
+        const double seconds = r.seconds;
+        r = repeat(t, how, r, problem);
+        r.seconds = seconds;
+    }
     const bool canary = checker::failed_verdict(t.expect.what);
     const bool tampered = !o.weaken.empty() || o.force_sc;
-    const bool right = r.what == t.expect.what && (t.expect.executions == 0 || tampered || canary ||
-                                                   r.executions == t.expect.executions);
+    const bool right =
+        r.what == t.expect.what && problem.empty() &&
+        (t.expect.executions == 0 || tampered || canary || r.executions == t.expect.executions);
     assay_stage::check c;
     c.name = t.name;
     c.what = "every execution under RC11";
@@ -140,7 +180,7 @@ checker::verdict run_one(const test& t, const options& o, assay_stage::report& r
     c.unit = "executions";
     c.seconds = r.seconds;
     c.canary = canary;
-    c.reproduce = reproduce(t, o);
+    c.reproduce = command(std::string("run ") + t.name, o);
     using assay_stage::verdict;
     if (right)
         c.verdict = r.what == checker::verdict::bounded ? verdict::bounded : verdict::verified;
@@ -156,7 +196,8 @@ checker::verdict run_one(const test& t, const options& o, assay_stage::report& r
     c.detail = rate;
     if (r.what != checker::verdict::verified)
         c.detail += std::string("; ") + bound_of(r) + checker::name(r.what) + ": " + r.message;
-    if (!right && r.what == t.expect.what)
+    c.detail += problem;
+    if (!right && r.what == t.expect.what && problem.empty())
         c.detail += "; " + std::to_string(t.expect.executions) + " executions were expected";
     if (canary && r.what == checker::verdict::verified)
         c.detail +=
@@ -190,6 +231,36 @@ int run_all(const options& o) {
     return bounded ? exit_bounded : exit_verified;
 }
 
+// The one execution that a counterexample's replay line names.
+int replay_one(const options& o) {
+    const std::vector<test> all = all_tests();
+    const auto t = std::find_if(all.begin(), all.end(),
+                                [&](const test& one) { return o.scenario == one.name; });
+    if (t == all.end()) {
+        std::fprintf(stderr, "assay-model: no scenario has the name %s; see assay-model list\n",
+                     o.scenario.c_str());
+        return exit_usage;
+    }
+    checker::settings how = settings_of(*t, o);
+    how.running.break_on_failure = o.break_on_failure;
+    checker::result r;
+    try {
+        r = replay(t->body, how, o.script);
+    } catch (const checker::bad_script& e) {
+        std::fprintf(stderr, "assay-model: %s\n", e.what());
+        return exit_usage;
+    }
+    if (!checker::failed_verdict(r.what)) {
+        std::printf("verified  %s: this execution does not fail\n", t->name);
+        return exit_verified;
+    }
+    const counterexample c = describe(*t, o, r);
+    std::printf("%s", to_text(c).c_str());
+    if (!o.pictures.empty()) draw_to(o.pictures, c);
+    if (!o.json.empty()) std::ofstream(o.json) << to_json(c).dump(2) << '\n';
+    return exit_failed;
+}
+
 int list_all() {
     for (const test& t : all_tests())
         std::printf("%-64s expected: %s%s\n", t.name, checker::name(t.expect.what),
@@ -218,11 +289,22 @@ int main(int argc, char** argv) {
     run->add_option("--jobs", o.jobs, "workers")->capture_default_str()->check(CLI::Range(1, 256));
     run->add_option("--seconds", o.seconds, "stop each scenario after so long (then: bounded)");
     run->add_option("--seed", o.seed, "recorded in the results; exploration has no randomness");
-    run->add_option("--weaken", o.weaken, "use a weaker order: FILE:LINE=ORDER (repeatable)");
-    run->add_flag("--force-sc", o.force_sc, "make every atomic access seq_cst");
+    auto* again = app.add_subcommand(
+        "replay", "run one execution again: that of a counterexample, from its replay line");
+    again->add_option("scenario", o.scenario, "its full name")->required();
+    again->add_option("script", o.script, "what the replay line says")->required();
+    again->add_option("--json", o.json, "write the execution here");
+    again->add_option("--pictures", o.pictures, "draw the execution into this folder (SVG)");
+    again->add_flag("--break-on-failure", o.break_on_failure,
+                    "stop in the debugger where the failure is found (raises SIGTRAP)");
+    for (auto* const command : {run, again}) {
+        command->add_option("--weaken", o.weaken,
+                            "use another order: FILE:LINE=ORDER (repeatable)");
+        command->add_flag("--force-sc", o.force_sc, "make every atomic access seq_cst");
+    }
     try {
         app.parse(argc, argv);
-        return *list ? list_all() : run_all(o);
+        return *list ? list_all() : *again ? replay_one(o) : run_all(o);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? exit_verified : exit_usage;
     } catch (const std::exception& e) {

@@ -96,6 +96,16 @@ std::vector<std::string> process_names(scenario::body body) {
     return names;
 }
 
+namespace {
+
+checker::subject_maker maker(scenario::body body, std::size_t processes) {
+    return [=](checker::location_table& words) {
+        return std::make_unique<scenario_subject>(body, processes, words);
+    };
+}
+
+}  // namespace
+
 checker::result explore(scenario::body body, const checker::settings& how,
                         const checker::observer& watch) {
     const std::size_t n = process_names(body).size();
@@ -106,12 +116,13 @@ checker::result explore(scenario::body body, const checker::settings& how,
             n == 0 ? "the scenario has no processes" : "the scenario has too many processes";
         return r;
     }
-    return checker::explore(
-        n,
-        [&](checker::location_table& words) {
-            return std::make_unique<scenario_subject>(body, n, words);
-        },
-        how, watch);
+    return checker::explore(n, maker(body, n), how, watch);
+}
+
+checker::result replay(scenario::body body, const checker::settings& how,
+                       const std::string& script) {
+    const std::size_t n = process_names(body).size();
+    return checker::replay(n, maker(body, n), how, script);
 }
 
 }  // namespace assay::model

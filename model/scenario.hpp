@@ -249,5 +249,8 @@ struct test {
 // Explores all executions of the scenario.
 [[nodiscard]] checker::result explore(scenario::body body, const checker::settings& how,
                                       const checker::observer& watch = {});
+// The one that `script` was made for (checker/script.hpp). Throws checker::bad_script.
+[[nodiscard]] checker::result replay(scenario::body body, const checker::settings& how,
+                                     const std::string& script);
 
 }  // namespace assay::model

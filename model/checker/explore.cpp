@@ -119,19 +119,20 @@ private:
         }
         if (r.failed()) {
             ++mine.executions;
-            end(r.failed()->what, r.failed()->message, &s.current());
+            end(r.failed()->what, r.failed()->message, &s.current(), r.started_from());
             return false;
         }
         ++(r.complete() ? mine.executions : mine.blocked);
         if (*watch_) (*watch_)(s, r);
         if (how_->stop_at.executions != 0 && runs >= how_->stop_at.executions)
-            end(verdict::bounded, "executions", nullptr);
+            end(verdict::bounded, "executions");
         if (how_->stop_at.seconds > 0 && mine.runs % 256 == 0 && seconds() > how_->stop_at.seconds)
-            end(verdict::bounded, "seconds", nullptr);
+            end(verdict::bounded, "seconds");
         return !ended_.load(std::memory_order_relaxed);
     }
 
-    void end(verdict what, const std::string& message, const graph* g) {
+    void end(verdict what, const std::string& message, const graph* g = nullptr,
+             const clock& start = {}) {
         {
             const std::lock_guard lock(mutex_);
             // A failure counts more than a bound that another worker has hit.
@@ -140,7 +141,12 @@ private:
                 return;
             out_.what = what;
             out_.message = message;
-            if (g != nullptr) out_.counterexample = *g;
+            if (g != nullptr) {
+                graph began = *g;
+                began.restrict(*g, start);
+                out_.script = script(began).text();
+                out_.counterexample = *g;
+            }
         }
         ended_ = true;
         pool_.stop();
@@ -198,6 +204,44 @@ private:
 result explore(std::size_t processes, const subject_maker& make, const settings& how,
                const observer& watch) {
     return exploration(processes, make, how, watch).run();
+}
+
+// The program runs twice: along the script, to get the graph that the execution starts from, and
+// then along that graph like any execution, so that it also has to do the same again.
+result replay(std::size_t processes, const subject_maker& make, const settings& how,
+              const std::string& text) {
+    script choices(text);
+    const auto locations = std::make_shared<location_table>(processes);
+    site_table sites(how.weaker, how.force_sc);
+    search s(processes, *locations, how.allowed);
+    runtime r(processes, how.running, sites);
+    const auto program = make(*locations);
+
+    s.follow(&choices);
+    r.follow(&choices);
+    program->run(r, s);
+    choices.finish(s.current());
+    s.follow(nullptr);
+    r.follow(nullptr);
+    r.forget_failure();
+
+    result out;
+    r.record(&out.steps);
+    program->run(r, s);
+    if (!r.failed() && !r.complete() && how.check_liveness)
+        if (const auto f = classify(s.current(), r)) r.fail(f->what, f->message);
+    if (r.failed()) {
+        out.what = r.failed()->what;
+        out.message = r.failed()->message;
+    }
+    out.runs = 2;
+    out.executions = 1;
+    out.accesses = r.stats().accesses;
+    out.counterexample = s.current();
+    out.sites = sites.all();
+    out.locations = locations;
+    out.script = text;
+    return out;
 }
 
 }  // namespace assay::checker

@@ -57,6 +57,8 @@ struct result {
     std::optional<graph> counterexample;  // refers to `locations`
     std::shared_ptr<const location_table> locations;
     std::vector<site> sites;
+    std::string script;  // of the counterexample, for replay
+    trace steps;         // replay only: what the processes did
 };
 
 // Makes the program of one worker. The tables are the same for all workers.
@@ -67,5 +69,10 @@ using observer = std::function<void(const search&, const runtime&)>;
 
 [[nodiscard]] result explore(std::size_t processes, const subject_maker& make, const settings& how,
                              const observer& watch = {});
+
+// Runs one execution: the one that this script (script.hpp) was made for. The counterexample of the
+// result is its graph, whether it fails or not. Throws bad_script.
+[[nodiscard]] result replay(std::size_t processes, const subject_maker& make, const settings& how,
+                            const std::string& script);
 
 }  // namespace assay::checker

@@ -1,6 +1,7 @@
 #include "runtime.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <exception>
 
@@ -47,8 +48,13 @@ void runtime::run(search& s, std::span<const body> bodies) {
         p.changed = false;
         p.timed_out_for = 0;
         p.at_last_pause.clear();
-        p.context.start(&enter, &p);
+        started_from_.count[i] = static_cast<std::uint16_t>(g().length(i));
+        if ((options_.left_out >> i & 1) != 0)
+            p.is = state::finished;
+        else
+            p.context.start(&enter, &p);
     }
+    if (script_ != nullptr) return follow_script();
     // Replay. A process that waits for the replay of another is simply asked again.
     for (bool again = true; again && !failed_;) {
         again = false;
@@ -93,13 +99,16 @@ void runtime::leave(state how) {
 }
 
 void runtime::block() {
+    if (failed_ && trace_ != nullptr) trace_->fails(self_);
     leave(state::blocked);
     std::terminate();
 }
 
 void runtime::fail(verdict what, const std::string& message) {
     const own_allocations guard;
-    if (!failed_) failed_ = failure{what, message};
+    if (failed_) return;
+    failed_ = failure{what, message};
+    if (options_.break_on_failure && script_ == nullptr) static_cast<void>(std::raise(SIGTRAP));
 }
 
 void runtime::stop(verdict what, const std::string& message) {
@@ -120,10 +129,7 @@ answer runtime::perform(const request& r, const place& at) {
 answer runtime::replay(process& p, const request& r, const place& at) {
     const event_id id{static_cast<std::uint16_t>(self_), p.position};
     const event& e = g()[id];
-    if (at_its_death(p)) {
-        leave(state::crashed);
-        std::terminate();
-    }
+    end_if_dead(p);
     if (e.what != r.what || e.loc != r.loc || e.operation != r.operation || e.size != r.size ||
         e.condition != r.condition || e.operand != r.operand || e.expected != r.expected)
         differs(p, e, r, at);
@@ -145,6 +151,7 @@ answer runtime::done(process& p, event_id id) {
     if (a.succeeded)
         p.position = static_cast<std::uint16_t>(p.position + (e.operation == op::sleep ? 2 : 1));
     if (e.writes() || a.succeeded) p.changed = true;
+    for (; trace_ != nullptr && id.index < p.position; ++id.index) note(id);
     return a;
 }
 
@@ -156,16 +163,28 @@ void runtime::wait_for(event_id w) {
 
 // All that the graph knows of this process has been replayed: waits for the second phase.
 void runtime::reach_the_end_of_the_graph() {
-    while (!forward_) leave(state::waiting);
+    while (!forward_ && !on_turn()) leave(state::waiting);
 }
 
 bool runtime::at_its_death(const process& p) const {
     return g()[{static_cast<std::uint16_t>(self_), p.position}].has(crash);
 }
 
+void runtime::end_if_dead(const process& p) {
+    if (!at_its_death(p)) return;
+    if (trace_ != nullptr) note({static_cast<std::uint16_t>(self_), p.position});
+    leave(state::crashed);
+    std::terminate();
+}
+
 // The process is about to add an event to the graph.
 void runtime::start_event(process& p) {
     reach_the_end_of_the_graph();
+    if (on_turn() && script_->take(script::mark::dies)) {
+        search_->die(self_);
+        leave(state::crashed);
+        std::terminate();
+    }
     if (p.position >= options_.max_events) {
         leave(state::bounded);
         std::terminate();
@@ -237,6 +256,28 @@ clock runtime::known() const {
                                  .hb;
 }
 
+// --- repeating an execution --------------------------------------------------------------------
+
+bool runtime::on_turn() const {
+    return script_ != nullptr && !script_->ended() && script_->turn() == self_;
+}
+
+void runtime::follow_script() {
+    while (!script_->ended()) {
+        const std::size_t i = script_->turn();
+        if (i >= processes_.size() || processes_[i].is != state::waiting)
+            script_->misfit("has ended, or waits for ever");
+        else
+            resume(i);
+    }
+}
+
+void runtime::note(event_id id) { trace_->steps.push_back({id, false, false, g()[id].site, 0, 0}); }
+
+void runtime::note(const race_detector::access& a, cell_id c, std::uint32_t offset) {
+    trace_->steps.push_back({{a.process, a.events}, true, a.write, a.site, c, offset});
+}
+
 // --- pause: is this loop going anywhere? -------------------------------------------------------
 // If the process is in the very state in which it was at its last pause (same stack, same
 // registers) and has changed nothing in between, then everything since was without effect: each
@@ -259,10 +300,7 @@ void runtime::add_pause(std::uint8_t flags) {
     p.pause_is_new = false;
     if (p.position < g().length(self_)) {
         const event& e = g()[{static_cast<std::uint16_t>(self_), p.position}];
-        if (at_its_death(p)) {
-            leave(state::crashed);
-            std::terminate();
-        }
+        end_if_dead(p);
         if (e.what != kind::pause) {
             request r;
             r.what = kind::pause;
@@ -276,6 +314,7 @@ void runtime::add_pause(std::uint8_t flags) {
         e.flags = flags;
         search_->add(self_, e);
     }
+    if (trace_ != nullptr) note({static_cast<std::uint16_t>(self_), p.position});
     ++p.position;
 }
 
@@ -313,18 +352,19 @@ void runtime::compare_states(process& p) {
 
 // --- plain memory ------------------------------------------------------------------------------
 
-void runtime::plain_read(cell_id c, const place& at) {
+void runtime::plain_read(cell_id c, const place& at, std::uint32_t offset) {
     const own_allocations guard;
     process& p = processes_[self_];
     const race_detector::access mine{
         static_cast<std::uint16_t>(self_), p.position,
         sites_.find(at, kind::read, op::none, order::relaxed, order::relaxed).id, false};
+    if (trace_ != nullptr) note(mine, c, offset);
     race_detector::access other;
     const auto outcome = races_.read(c, mine, known(), other);
     if (outcome != race_detector::outcome::fine) check_race(outcome, mine, other);
 }
 
-void runtime::plain_write(cell_id c, const place& at) {
+void runtime::plain_write(cell_id c, const place& at, std::uint32_t offset) {
     const own_allocations guard;
     process& p = processes_[self_];
     if (search_->allowed().crashes > 0 && options_.crash_between_plain_writes) point();
@@ -332,6 +372,7 @@ void runtime::plain_write(cell_id c, const place& at) {
     const race_detector::access mine{
         static_cast<std::uint16_t>(self_), p.position,
         sites_.find(at, kind::write, op::none, order::relaxed, order::relaxed).id, true};
+    if (trace_ != nullptr) note(mine, c, offset);
     race_detector::access other;
     const auto outcome = races_.write(c, mine, known(), other);
     if (outcome != race_detector::outcome::fine) check_race(outcome, mine, other);
@@ -347,7 +388,8 @@ void runtime::point() {
 
 void runtime::check_race(race_detector::outcome o, const race_detector::access& mine,
                          const race_detector::access& other) {
-    if (!options_.check_races) return;
+    if (!options_.check_races || script_ != nullptr) return;
+    if (o == race_detector::outcome::race && trace_ != nullptr) trace_->races_with(other);
     // Not stop(): a message that is built in a call that never returns would never be freed.
     if (o == race_detector::outcome::uninitialised) {
         fail(verdict::uninitialised_read, "process " + std::to_string(mine.process) +
@@ -391,8 +433,7 @@ bool runtime::sleep(location_id sleepers, location_id word, value seen, bool tim
     leave_queue.expected = 0;
 
     // A sleep that ends by itself is a point instead of the read below.
-    if (p.position < g().length(self_) &&
-        g()[{static_cast<std::uint16_t>(self_), p.position}].has(woken)) {
+    if (wakes_by_itself(p)) {
         ++p.position;
         perform(leave_queue, at);
         return true;
@@ -421,6 +462,17 @@ bool runtime::sleep(location_id sleepers, location_id word, value seen, bool tim
         return false;
     }
     block();
+}
+
+bool runtime::wakes_by_itself(process& p) {
+    const own_allocations guard;
+    if (p.position == g().length(self_)) {
+        if (script_ == nullptr) return false;
+        reach_the_end_of_the_graph();
+        if (!script_->take(script::mark::wakes)) return false;
+        search_->wake_by_itself(self_);
+    }
+    return g()[{static_cast<std::uint16_t>(self_), p.position}].has(woken);
 }
 
 int runtime::wake(location_id sleepers, int n, const place& at) {

@@ -25,6 +25,7 @@
 #include "race.hpp"
 #include "search.hpp"
 #include "site.hpp"
+#include "trace.hpp"
 #include "verdict.hpp"
 
 namespace assay::checker {
@@ -54,6 +55,8 @@ struct run_options {
     bool check_races = true;
     // Also between two plain writes, not only between two atomic ones.
     bool crash_between_plain_writes = true;
+    std::uint32_t left_out = 0;     // processes that never start: one bit each
+    bool break_on_failure = false;  // raise SIGTRAP where a failure is found, for a debugger
 };
 
 class runtime {
@@ -78,6 +81,13 @@ public:
     // Runs these processes along the search's current graph and beyond. Afterwards state_of tells
     // how each ended. Stops early when something failed.
     void run(search& s, std::span<const body> processes);
+    // The next run makes the choices of this script and ends with it; the search keeps the graph.
+    // What goes wrong on the way is not looked at. Null: an ordinary run again.
+    void follow(script* choices) { script_ = choices; }
+    // Runs write down what the processes do, until null.
+    void record(trace* to) { trace_ = to; }
+    // The part of the search's graph that the latest run started from.
+    [[nodiscard]] const clock& started_from() const noexcept { return started_from_; }
     [[nodiscard]] state state_of(std::size_t p) const { return processes_[p].is; }
     [[nodiscard]] bool complete() const;
     [[nodiscard]] const std::optional<failure>& failed() const noexcept { return failed_; }
@@ -103,8 +113,9 @@ public:
     // A mark at the current place in the program: how many events, and what is known there.
     [[nodiscard]] clock known() const;
     [[nodiscard]] std::size_t position() const { return processes_[self_].position; }
-    void plain_read(cell_id c, const place& at);
-    void plain_write(cell_id c, const place& at);
+    // `offset` of the cell is for those who look at the trace.
+    void plain_read(cell_id c, const place& at, std::uint32_t offset = 0);
+    void plain_write(cell_id c, const place& at, std::uint32_t offset = 0);
     void initialise(cell_id c) { races_.initialise(c); }
     void forget_races() { races_.reset(); }
     // Reports a failure and ends the run.
@@ -134,6 +145,12 @@ private:
         std::vector<std::byte> at_last_pause;
     };
 
+    void follow_script();
+    [[nodiscard]] bool on_turn() const;
+    [[nodiscard]] bool wakes_by_itself(process& p);
+    void note(event_id id);
+    void note(const race_detector::access& a, cell_id c, std::uint32_t offset);
+    void end_if_dead(const process& p);
     static void enter(void* argument);
     void resume(std::size_t p);
     void leave(state how);
@@ -168,6 +185,9 @@ private:
     race_detector races_;
     std::optional<failure> failed_;
     statistics stats_;
+    script* script_ = nullptr;
+    trace* trace_ = nullptr;
+    clock started_from_;
 };
 
 }  // namespace assay::checker

@@ -43,6 +43,7 @@ event_id search::add(std::size_t process, const event& like) {
     const event_id id = g().append(process, like);
     g()[id].ord = like.success;
     derive(g(), id, rules_.sequence);
+    static_cast<void>(choice(0, 0));
     return id;
 }
 
@@ -57,7 +58,8 @@ event_id search::add_read(std::size_t process, const event& like) {
     const event_id r = g().append(process, like);
     const auto& mo = g().history_for(like.loc).mo;
     const std::size_t last = mo.size() - 1;
-    for (std::size_t p = coherence_bound(g(), like.loc, known); p < last; ++p) {
+    const std::size_t bound = coherence_bound(g(), like.loc, known);
+    for (std::size_t p = bound; p < last; ++p) {
         // A wait that sees a value it does not want is worth exploring only with the latest
         // one: no newer write can then be the one that it was waiting for.
         if (rules_.filter_waits &&
@@ -66,8 +68,11 @@ event_id search::add_read(std::size_t process, const event& like) {
         later({item::type::read, r, mo[p], {}, 0});
     }
     g().add_read(r);
-    set_source(r, mo[last]);
-    static_cast<void>(complete_rmw(process));
+    set_source(r, mo[choice(bound, last)]);
+    if (script_ != nullptr && script_->fails())
+        static_cast<void>(apply_failure({item::type::fail, r, {}, {}, 0}));
+    if (!complete_rmw(process) && script_ != nullptr)
+        script_->misfit("cannot write where it is to", true);
     return r;
 }
 
@@ -80,10 +85,14 @@ event_id search::add_write(std::size_t process, const event& like) {
     const auto& mo = g().history_for(like.loc).mo;
     const std::size_t last = mo.size() - 1;
     const clock known = previous == nullptr ? clock{} : previous->hb;
-    for (std::size_t p = coherence_bound(g(), like.loc, known); p < last; ++p)
+    const std::size_t bound = coherence_bound(g(), like.loc, known);
+    for (std::size_t p = bound; p < last; ++p)
         if (keeps_atomicity(g(), like.loc, p) || is(mutant::forward_splits_rmw))
             later({item::type::write, a, {}, mo[p], 0});
-    g().place(a, last);
+    const std::size_t position = choice(bound, last);
+    if (!keeps_atomicity(g(), like.loc, position) && script_ != nullptr)
+        script_->misfit("gets between the halves of a read-modify-write", true);
+    g().place(a, position);
     revisit_from(a);
     return a;
 }
@@ -362,6 +371,25 @@ bool search::apply_crash(const item& it) {
     g().place(w, g().history_for(death.loc).mo.size() - 1);
     revisit_from(w);
     return true;
+}
+
+// --- repeating ---------------------------------------------------------------------------------
+
+void search::follow(script* choices) {
+    // What the script leaves behind is where an execution starts from, with no other to explore.
+    script_ = choices;
+    stack_.back().items.clear();
+    items_ = 0;
+}
+
+void search::die(std::size_t process) {
+    static_cast<void>(
+        apply_crash({item::type::crash, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0}));
+}
+
+void search::wake_by_itself(std::size_t process) {
+    static_cast<void>(
+        apply_wake({item::type::wake, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0}));
 }
 
 // --- sharing -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@
 
 #include "graph.hpp"
 #include "rc11.hpp"
+#include "script.hpp"
 
 namespace assay::checker {
 
@@ -52,6 +53,11 @@ public:
     // Leaves an item: this process dies instead of doing what it adds next.
     void may_crash_here(std::size_t process);
     [[nodiscard]] std::size_t count(flag f) const;
+
+    // --- to repeat an execution: what add() adds makes the script's choices, until null.
+    void follow(script* choices);
+    void die(std::size_t process);             // now, instead of what the process would add
+    void wake_by_itself(std::size_t process);  // the process, which sleeps
 
     // --- the program has ended: go to the next graph. False: there is none left.
     [[nodiscard]] bool backtrack();
@@ -95,6 +101,11 @@ private:
     // Leaves an item, to be taken when the graph has been cut back to what it is now.
     void later(item it);
 
+    // The position in mo that a new event reads or takes: the latest, which is never wrong, unless
+    // a script says otherwise. It is at least `bound`.
+    [[nodiscard]] std::size_t choice(std::size_t bound, std::size_t last) {
+        return script_ == nullptr ? last : script_->choose(bound, last);
+    }
     event_id add_read(std::size_t process, const event& like);
     event_id add_write(std::size_t process, const event& like);
     void set_source(event_id r, event_id w);
@@ -124,6 +135,7 @@ private:
     std::vector<std::vector<item>> spare_items_;
     std::size_t items_ = 0;
     sc_test sc_;
+    script* script_ = nullptr;
     statistics stats_;
 };
 

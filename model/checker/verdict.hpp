@@ -28,6 +28,12 @@ enum class verdict : std::uint8_t {
     return v != verdict::verified && v != verdict::bounded;
 }
 
+// Somebody can never go on.
+[[nodiscard]] constexpr bool concerns_progress(verdict v) noexcept {
+    return v == verdict::deadlock || v == verdict::lost_wake_up || v == verdict::livelock ||
+           v == verdict::blocked_by_dead;
+}
+
 [[nodiscard]] constexpr const char* name(verdict v) noexcept {
     switch (v) {
         case verdict::verified:
