@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>  // subcommands, help and errors of a command line
 #include <algorithm>
+#include <atomic>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -30,6 +32,7 @@ struct options {
     bool force_sc = false;
     std::string scenario, script;  // of a replay
     bool break_on_failure = false;
+    std::string checkpoint, resume;
 };
 
 std::vector<test> all_tests() {
@@ -82,6 +85,48 @@ checker::settings settings_of(const test& t, const options& o) {
     if (o.seconds > 0) how.stop_at.seconds = o.seconds;
     for (const auto& w : o.weaken) how.weaker.push_back(parse_weakening(w));
     return how;
+}
+
+std::atomic<bool> interrupted{false};
+
+// Once: the second time, the signal kills as usual.
+void stop_on_interrupt() {
+    struct sigaction act {};
+    act.sa_handler = [](int) { interrupted = true; };
+    act.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &act, nullptr);
+}
+
+// What a checkpoint is of. Another build may have other events, even of the same scenario.
+std::string identity(const test& t, const checker::settings& how) {
+    std::ifstream program("/proc/self/exe", std::ios::binary);
+    std::size_t build = 0;
+    for (char some[1 << 16]; program.read(some, sizeof some) || program.gcount() > 0;) {
+        const std::string_view bytes(some, static_cast<std::size_t>(program.gcount()));
+        build = build * 31 + std::hash<std::string_view>()(bytes);
+    }
+    return std::string("scenario: ") + t.name + "\nbuild: " + std::to_string(build) + "\n" +
+           checker::describe(how);
+}
+
+// From a checkpoint, or to one, if asked for.
+checker::result explore(const test& t, checker::settings how, const options& o) {
+    if (o.checkpoint.empty() && o.resume.empty()) return explore(t.body, how);
+    const std::string of = identity(t, how);
+    if (!o.resume.empty())
+        how.resume = std::make_shared<checker::checkpoint>(checker::load(of, o.resume));
+    if (!o.checkpoint.empty()) {
+        how.keep_open_work = true;
+        how.interrupted = &interrupted;
+        stop_on_interrupt();
+    }
+    checker::result r = explore(t.body, how);
+    if (r.open) {
+        checker::save(*r.open, of, o.checkpoint);
+        std::printf("checkpoint with %zu open items: %s\n", r.open->open.size(),
+                    o.checkpoint.c_str());
+    }
+    return r;
 }
 
 // "run NAME" or "replay NAME SCRIPT", with the orders that are in force.
@@ -161,7 +206,7 @@ const char* bound_of(const checker::result& r) {
 checker::verdict run_one(const test& t, const options& o, assay_stage::report& report,
                          nlohmann::json& counterexamples) {
     const checker::settings how = settings_of(t, o);
-    checker::result r = explore(t.body, how);
+    checker::result r = explore(t, how, o);
     std::string problem;  // with the counterexample
     if (r.counterexample) {
         const double seconds = r.seconds;
@@ -217,6 +262,11 @@ int run_all(const options& o) {
     const std::vector<test> tests = chosen(o.filters);
     if (tests.empty()) {
         std::fprintf(stderr, "assay-model: no scenario begins with that; see assay-model list\n");
+        return exit_usage;
+    }
+    if (tests.size() > 1 && !(o.checkpoint.empty() && o.resume.empty())) {
+        std::fprintf(stderr, "assay-model: a checkpoint is of one scenario; these are %zu\n",
+                     tests.size());
         return exit_usage;
     }
     assay_stage::report report("assay-model", o.seed);
@@ -289,6 +339,10 @@ int main(int argc, char** argv) {
     run->add_option("--jobs", o.jobs, "workers")->capture_default_str()->check(CLI::Range(1, 256));
     run->add_option("--seconds", o.seconds, "stop each scenario after so long (then: bounded)");
     run->add_option("--seed", o.seed, "recorded in the results; exploration has no randomness");
+    run->add_option("--checkpoint", o.checkpoint,
+                    "if stopped by --seconds or an interrupt, write what is left to this file");
+    run->add_option("--resume", o.resume,
+                    "go on from this checkpoint, of the same scenario, build and settings");
     auto* again = app.add_subcommand(
         "replay", "run one execution again: that of a counterexample, from its replay line");
     again->add_option("scenario", o.scenario, "its full name")->required();
@@ -307,6 +361,9 @@ int main(int argc, char** argv) {
         return *list ? list_all() : *again ? replay_one(o) : run_all(o);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? exit_verified : exit_usage;
+    } catch (const assay::checker::bad_checkpoint& e) {
+        std::fprintf(stderr, "assay-model: %s\n", e.what());
+        return exit_usage;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "assay-model: %s\n", e.what());
         return exit_failed;

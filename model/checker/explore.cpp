@@ -27,14 +27,17 @@ public:
         return hungry_.load(std::memory_order_relaxed) > 0;
     }
     void give(std::unique_ptr<search::task> t) {
-        {
-            const std::lock_guard lock(mutex_);
-            tasks_.push_back(std::move(t));
-            hungry_.fetch_sub(1, std::memory_order_relaxed);
-            ++given_;
-        }
+        ++given_;
+        put(std::move(t));
         changed_.notify_one();
     }
+    void put(std::unique_ptr<search::task> t) {
+        const std::lock_guard lock(mutex_);
+        tasks_.push_back(std::move(t));
+        hungry_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    // What nobody took; when the workers have ended.
+    [[nodiscard]] std::deque<std::unique_ptr<search::task>>& left() noexcept { return tasks_; }
     // Waits for a task. Null when there will be none.
     [[nodiscard]] std::unique_ptr<search::task> take() {
         std::unique_lock lock(mutex_);
@@ -54,7 +57,7 @@ public:
         }
         changed_.notify_all();
     }
-    [[nodiscard]] std::uint64_t given() const noexcept { return given_; }
+    [[nodiscard]] std::uint64_t given() const noexcept { return given_.load(); }
 
 private:
     std::mutex mutex_;
@@ -62,7 +65,7 @@ private:
     std::deque<std::unique_ptr<search::task>> tasks_;
     unsigned busy_;  // workers that may still give something
     std::atomic<int> hungry_{0};
-    std::uint64_t given_ = 0;
+    std::atomic<std::uint64_t> given_{0};
     bool stop_ = false;
 };
 
@@ -74,15 +77,22 @@ public:
           make_(&make),
           how_(&how),
           watch_(&watch),
-          locations_(std::make_shared<location_table>(processes)),
+          locations_(how.resume ? how.resume->locations
+                                : std::make_shared<location_table>(processes)),
           sites_(how.weaker, how.force_sc),
           pool_(std::max(1u, how.workers)),
           start_(steady::now()) {}
 
     result run() {
+        if (how_->resume) {
+            static_cast<counts&>(out_) = how_->resume->so_far;
+            hit_event_bound_ = how_->resume->hit_event_bound;
+            sites_.restore(how_->resume->sites);
+            for (const auto& t : how_->resume->open) pool_.put(std::make_unique<search::task>(t));
+        }
         std::vector<std::thread> others;
         for (unsigned w = 1; w < how_->workers; ++w) others.emplace_back([this] { work(false); });
-        work(true);
+        work(how_->resume == nullptr);
         for (auto& t : others) t.join();
         return finish();
     }
@@ -128,6 +138,8 @@ private:
             end(verdict::bounded, "executions");
         if (how_->stop_at.seconds > 0 && mine.runs % 256 == 0 && seconds() > how_->stop_at.seconds)
             end(verdict::bounded, "seconds");
+        if (how_->interrupted != nullptr && how_->interrupted->load(std::memory_order_relaxed))
+            end(verdict::bounded, "interrupted");
         return !ended_.load(std::memory_order_relaxed);
     }
 
@@ -152,8 +164,10 @@ private:
         pool_.stop();
     }
 
-    void merge(const search& s, const runtime& r, const result& mine) {
+    void merge(search& s, const runtime& r, const result& mine) {
         const std::lock_guard lock(mutex_);
+        while (auto t = how_->keep_open_work && ended_ ? s.split() : nullptr)
+            open_.push_back(std::move(*t));
         out_.executions += mine.executions;
         out_.blocked += mine.blocked;
         out_.runs += mine.runs;
@@ -173,11 +187,23 @@ private:
             out_.what = verdict::nothing_explored;
             out_.message = "no complete execution, or no modelled access";
         }
-        out_.seconds = seconds();
-        out_.shared_tasks = pool_.given();
+        out_.seconds += seconds();
+        out_.shared_tasks += pool_.given();
         out_.sites = sites_.all();
         out_.locations = locations_;
+        if (how_->keep_open_work && ended_ && out_.what == verdict::bounded) keep_open_work();
         return std::move(out_);
+    }
+
+    void keep_open_work() {
+        for (auto& t : pool_.left()) open_.push_back(std::move(*t));
+        auto open = std::make_shared<checkpoint>();
+        open->so_far = out_;
+        open->hit_event_bound = hit_event_bound_;
+        open->locations = locations_;
+        open->sites = out_.sites;
+        open->open = std::move(open_);
+        out_.open = std::move(open);
     }
 
     [[nodiscard]] double seconds() const {
@@ -196,10 +222,31 @@ private:
     std::atomic<bool> hit_event_bound_{false};
     std::atomic<bool> ended_{false};
     std::mutex mutex_;
+    std::vector<search::task> open_;
     result out_;
 };
 
 }  // namespace
+
+std::string describe(const settings& how) {
+    const rules& r = how.allowed;
+    const auto line = [](const char* label, auto setting) {
+        return std::string(label) + ": " + std::to_string(setting) + "\n";
+    };
+    std::string text =
+        line("release sequences", static_cast<int>(r.sequence)) + line("deaths", r.crashes) +
+        line("who may die", r.may_crash) + line("death at every event", r.crash_at_every_event) +
+        line("spurious failures", r.spurious_failures) + line("spurious wakes", r.spurious_wakes) +
+        line("waits are filtered", r.filter_waits) + line("events", how.running.max_events) +
+        line("races", how.running.check_races) +
+        line("death between plain writes", how.running.crash_between_plain_writes) +
+        line("left out", how.running.left_out) + line("liveness", how.check_liveness) +
+        line("force-sc", how.force_sc);
+    for (const weakening& w : how.weaker)
+        text += "weaker: " + w.file + ":" + std::to_string(w.line) + "=" +
+                std::to_string(static_cast<int>(w.use)) + (w.of_failure ? " on failure\n" : "\n");
+    return text;
+}
 
 result explore(std::size_t processes, const subject_maker& make, const settings& how,
                const observer& watch) {

@@ -1,6 +1,7 @@
 // explore.hpp -- an exploration from beginning to end: all executions of a program, on all cores.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint.hpp"
 #include "runtime.hpp"
 
 namespace assay::checker {
@@ -26,7 +28,7 @@ public:
     virtual void run(runtime& r, search& s) = 0;
 };
 
-struct limits {
+struct limits {                    // of one call; a resumed exploration has them afresh
     std::uint64_t executions = 0;  // 0: no limit
     double seconds = 0;            // 0: no limit
 };
@@ -39,22 +41,21 @@ struct settings {
     bool check_liveness = true;
     std::vector<weakening> weaker;
     bool force_sc = false;
+    bool keep_open_work = false;                     // result::open, when stopped at a bound
+    std::shared_ptr<const checkpoint> resume{};      // go on from there
+    const std::atomic<bool>* interrupted = nullptr;  // stop when this becomes true
 };
 
-struct result {
+// The settings that decide which executions there are, in lines "name: value".
+[[nodiscard]] std::string describe(const settings& how);
+
+struct result : counts {
     verdict what = verdict::verified;
     std::string message;  // of a failure, or which bound
-    std::uint64_t executions = 0;
-    std::uint64_t blocked = 0;  // executions in which a process waits for what others hide
-    std::uint64_t runs = 0;     // of the program
-    std::uint64_t accesses = 0;
-    std::uint64_t revisits = 0;
-    std::uint64_t rejected = 0;
-    std::uint64_t shared_tasks = 0;
     std::size_t peak_items = 0;
     std::size_t peak_graphs = 0;
-    double seconds = 0;
-    std::optional<graph> counterexample;  // refers to `locations`
+    std::shared_ptr<const checkpoint> open;  // what is left to do
+    std::optional<graph> counterexample;     // refers to `locations`
     std::shared_ptr<const location_table> locations;
     std::vector<site> sites;
     std::string script;  // of the counterexample, for replay

@@ -24,6 +24,12 @@ public:
     struct history {
         std::vector<event_id> mo;
         std::vector<event_id> reads;  // by rising stamp
+
+        template <class Transfer>
+        void pass(Transfer& io) {
+            io(mo);
+            io(reads);
+        }
     };
 
     graph(std::size_t processes, const location_table& locations)
@@ -90,6 +96,13 @@ public:
     void restrict(const graph& from, const clock& keep);
 
     [[nodiscard]] stamp next_stamp() const noexcept { return next_; }
+    // All its parts, to be written or read (checkpoint.cpp).
+    template <class Transfer>
+    void pass(Transfer& io) {
+        io(next_);
+        io(events_);
+        io(histories_);
+    }
 
 private:
     history& history_of(location_id loc);

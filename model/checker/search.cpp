@@ -411,7 +411,9 @@ bool search::start(task t) {
     stack_.clear();
     items_ = 0;
     stack_.push_back({std::make_unique<graph>(std::move(t.g)), {}});
-    return apply(t.it);
+    const bool consistent = apply(t.it);
+    if (!consistent) ++stats_.rejected;
+    return consistent;
 }
 
 }  // namespace assay::checker

@@ -46,6 +46,8 @@ public:
 
     // Thread-safe, slow: callers keep the answer (see site_cache).
     site_id find(const place& at, const site& as_stated);
+    // Goes on with the sites of an earlier exploration, and their numbers.
+    void restore(std::vector<site> sites) { sites_ = std::move(sites); }
     // The site's entry; stays where it is. Safe while others find.
     [[nodiscard]] site get(site_id id) const {
         const std::lock_guard lock(mutex_);
