@@ -109,10 +109,33 @@ public:
         for (const auto& s : r_.steps.steps)
             if (!s.plain) connect(s.at);
         modification_orders();
+        other_orders();
         if (r_.steps.last != checker::trace::nobody) accuse(lines);
     }
 
 private:
+    // The lines of the source whose order is not the one in force here, and what it is there for.
+    void other_orders() {
+        std::vector<checker::site_id> said;
+        for (const auto& step : r_.steps.steps) {
+            const checker::site& s = r_.sites[step.site];
+            const bool weaker = s.overridden && (s.use_success != order::seq_cst ||
+                                                 s.use_failure != order::seq_cst);
+            if (!weaker || std::count(said.begin(), said.end(), step.site) > 0) continue;
+            said.push_back(step.site);
+            const bool success = s.use_success != s.success;
+            const std::string edge = sources_.edge(s);
+            out_.remarks.push_back(
+                short_site(s) + " is " + name(success ? s.use_success : s.use_failure) +
+                " here, and the source says " + name(success ? s.success : s.failure) +
+                (edge.empty() ? "" : " for the edge " + edge));
+        }
+    }
+
+    static void remark_on(traced_event& t, const std::string& note) {
+        t.note += (t.note.empty() ? "" : ", ") + note;
+    }
+
     // Marks where a process failed, and the access that this races with.
     void accuse(const std::vector<int>& lines) {
         const auto line = [&](int step) { return lines[static_cast<std::size_t>(step)]; };
@@ -122,8 +145,8 @@ private:
         if (r_.steps.other == checker::trace::nobody) return;
         const int with = line(r_.steps.other);
         at(with).guilty = true;
-        at(guilty).note += "races with " + std::to_string(with + 1);
-        at(with).note += "races with " + std::to_string(guilty + 1);
+        remark_on(at(guilty), "races with " + std::to_string(with + 1));
+        remark_on(at(with), "races with " + std::to_string(guilty + 1));
     }
 
     [[nodiscard]] bool is_second_half(event_id id) const {
@@ -157,7 +180,7 @@ private:
                 name(e.reads() && !checker::succeeds(e) && e.operation != op::none ? s.failure
                                                                                    : s.success);
         t.guilty = checker::blocks(e) || repeats_for_ever(id);
-        if (t.guilty) t.note += "waits for ever";
+        if (t.guilty) remark_on(t, "waits for ever");
         out_.events.push_back(std::move(t));
     }
 

@@ -11,9 +11,11 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "model/explain.hpp"
+#include "model/smallest.hpp"
 #include "model/tests.hpp"
 #include "scripts/stage.hpp"
 
@@ -31,6 +33,8 @@ struct options {
     std::vector<std::string> weaken;
     bool force_sc = false;
     std::string scenario, script;  // of a replay
+    std::vector<unsigned> without;
+    std::size_t events = 0;
     bool break_on_failure = false;
     std::string checkpoint, resume;
 };
@@ -82,6 +86,8 @@ checker::settings settings_of(const test& t, const options& o) {
     checker::settings how = t.how;
     how.workers = o.jobs;
     how.force_sc = o.force_sc;
+    for (const unsigned p : o.without) how.running.left_out |= 1u << p;
+    if (o.events > 0) how.running.max_events = o.events;
     if (o.seconds > 0) how.stop_at.seconds = o.seconds;
     for (const auto& w : o.weaken) how.weaker.push_back(parse_weakening(w));
     return how;
@@ -132,6 +138,8 @@ checker::result explore(const test& t, checker::settings how, const options& o) 
 // "run NAME" or "replay NAME SCRIPT", with the orders that are in force.
 std::string command(const std::string& what, const options& o) {
     std::string line = "assay-model " + what;
+    for (const unsigned p : o.without) line += " --without " + std::to_string(p);
+    if (o.events > 0) line += " --events " + std::to_string(o.events);
     for (const auto& w : o.weaken) line += " --weaken " + w;
     return line + (o.force_sc ? " --force-sc" : "");
 }
@@ -140,6 +148,8 @@ std::string command(const std::string& what, const options& o) {
 std::string blame(const test& t, const checker::settings& how) {
     checker::settings strongest = how;
     strongest.force_sc = true;
+    strongest.weaker.clear();
+    strongest.running = t.how.running;  // all of the program
     strongest.stop_at.seconds = 10;
     const checker::result r = explore(t.body, strongest);
     if (checker::failed_verdict(r.what))
@@ -148,7 +158,7 @@ std::string blame(const test& t, const checker::settings& how) {
            "; so an order is too weak, the interleaving by itself is not wrong";
 }
 
-// The failing execution alone, once more; `r` is what its exploration has found.
+// `r` is of replay().
 counterexample describe(const test& t, const options& o, const checker::result& r) {
     counterexample c = explain(t.name, process_names(t.body), r);
     if (!o.force_sc) c.remarks.push_back(blame(t, settings_of(t, o)));
@@ -185,6 +195,33 @@ checker::result repeat(const test& t, const checker::settings& how, const checke
     }
 }
 
+// The smallest counterexample of this kind that a few seconds can find; `first` is the one that
+// the exploration stopped at, and `again` the same of replay().
+counterexample describe_smallest(const test& t, options o, const checker::result& first,
+                                 const checker::result& again) {
+    const checker::settings how = settings_of(t, o);
+    smaller small = smallest(t.body, how, first, again, 3);
+    // The limit of events has helped to find it; most often it is the same without.
+    const std::size_t limit = std::exchange(small.how.running.max_events, how.running.max_events);
+    std::string problem;
+    checker::result best = repeat(t, small.how, small.found, problem);
+    const bool needs_limit = !problem.empty();
+    if (needs_limit) {
+        small.how.running.max_events = limit;
+        best = repeat(t, small.how, small.found, problem);
+    }
+    if (!problem.empty()) return describe(t, o, again);
+    if (needs_limit) o.events = limit;
+    o.without.clear();
+    for (unsigned p = 0; p < checker::max_processes; ++p)
+        if ((small.how.running.left_out >> p & 1) != 0) o.without.push_back(p);
+    counterexample c = describe(t, o, best);
+    c.seed = "execution " + std::to_string(first.executions + first.blocked);
+    c.remarks.insert(c.remarks.begin(),
+                     small.remark + ", " + std::to_string(c.events.size()) + " lines");
+    return c;
+}
+
 void draw_to(const std::string& folder, const counterexample& c) {
     std::error_code ignored;
     std::filesystem::create_directories(folder, ignored);
@@ -197,6 +234,30 @@ void draw_to(const std::string& folder, const counterexample& c) {
         std::printf("   no picture: %s\n", reason.c_str());
 }
 
+std::string duration(double seconds) {
+    char text[32];
+    if (seconds > 1e9) return "years";
+    if (seconds > 3600)
+        std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+    else
+        std::snprintf(text, sizeof text, "%.0f s", seconds);
+    return text;
+}
+
+// Tells somebody who watches how far it is.
+checker::settings watched(checker::settings how, const char* name) {
+    if (::isatty(STDERR_FILENO) == 0) return how;
+    how.tell = [name](const checker::progress& p) {
+        if (p.seconds < 1) return;
+        const double left = p.explored > 0 ? p.seconds / p.explored - p.seconds : 0;
+        std::fprintf(stderr, "\r%s: %llu executions in %.0f s, %.0f/s; about %.2g %% done%s\x1b[K",
+                     name, static_cast<unsigned long long>(p.executions), p.seconds,
+                     static_cast<double>(p.executions) / p.seconds, 100 * p.explored,
+                     left > 0 ? (", " + duration(left) + " to go").c_str() : "");
+    };
+    return how;
+}
+
 const char* bound_of(const checker::result& r) {
     return r.what == checker::verdict::bounded ? "stopped: " : "";
 }
@@ -206,13 +267,11 @@ const char* bound_of(const checker::result& r) {
 checker::verdict run_one(const test& t, const options& o, assay_stage::report& report,
                          nlohmann::json& counterexamples) {
     const checker::settings how = settings_of(t, o);
-    checker::result r = explore(t, how, o);
+    const checker::result r = explore(t, watched(how, t.name), o);
+    if (r.seconds > 1 && ::isatty(STDERR_FILENO) != 0) std::fputs("\r\x1b[K", stderr);
     std::string problem;  // with the counterexample
-    if (r.counterexample) {
-        const double seconds = r.seconds;
-        r = repeat(t, how, r, problem);
-        r.seconds = seconds;
-    }
+    checker::result again;
+    if (r.counterexample) again = repeat(t, how, r, problem);
     const bool canary = checker::failed_verdict(t.expect.what);
     const bool tampered = !o.weaken.empty() || o.force_sc;
     const bool right =
@@ -250,7 +309,9 @@ checker::verdict run_one(const test& t, const options& o, assay_stage::report& r
     report.add(c);
     const bool asked_for = o.filters.size() == 1 && o.filters[0] == t.name;
     if (r.counterexample && (!right || asked_for || !o.pictures.empty())) {
-        const counterexample example = describe(t, o, r);
+        const bool alike = problem.empty() && r.what != checker::verdict::nondeterministic;
+        const counterexample example =
+            alike ? describe_smallest(t, o, r, again) : describe(t, o, again);
         std::printf("\n%s\n", to_text(example).c_str());
         if (!o.pictures.empty()) draw_to(o.pictures, example);
         counterexamples.push_back(to_json(example));
@@ -354,6 +415,9 @@ int main(int argc, char** argv) {
     for (auto* const command : {run, again}) {
         command->add_option("--weaken", o.weaken,
                             "use another order: FILE:LINE=ORDER (repeatable)");
+        command->add_option("--without", o.without, "leave out this process, from 0 (repeatable)")
+            ->check(CLI::Range(0, static_cast<int>(assay::checker::max_processes) - 1));
+        command->add_option("--events", o.events, "at most so many events per process");
         command->add_flag("--force-sc", o.force_sc, "make every atomic access seq_cst");
     }
     try {

@@ -88,7 +88,12 @@ public:
             static_cast<counts&>(out_) = how_->resume->so_far;
             hit_event_bound_ = how_->resume->hit_event_bound;
             sites_.restore(how_->resume->sites);
-            for (const auto& t : how_->resume->open) pool_.put(std::make_unique<search::task>(t));
+            double left = 0;
+            for (const auto& t : how_->resume->open) {
+                left += t.it.share;
+                pool_.put(std::make_unique<search::task>(t));
+            }
+            explored_ = 1 - left;
         }
         std::vector<std::thread> others;
         for (unsigned w = 1; w < how_->workers; ++w) others.emplace_back([this] { work(false); });
@@ -103,9 +108,15 @@ private:
         runtime r(processes_, how_->running, sites_);
         const auto program = (*make_)(*locations_);
         result mine;
+        double told = 0;  // of what this worker has explored
         for (bool more = first || next(s); more; more = s.backtrack() || next(s)) {
             program->run(r, s);
             if (!account(s, r, mine)) break;
+            if (how_->tell && mine.runs % 256 == 0) {
+                explored_.fetch_add(s.explored() - told, std::memory_order_relaxed);
+                told = s.explored();
+                tell();
+            }
             if (pool_.somebody_is_hungry() && s.open_items() > 1) pool_.give(s.split());
         }
         merge(s, r, mine);
@@ -129,18 +140,58 @@ private:
         }
         if (r.failed()) {
             ++mine.executions;
+            if (how_->smallest != verdict::verified) {
+                consider(*r.failed(), s.current(), r.started_from());
+                r.forget_failure();
+                return !reached_a_bound(runs, mine);
+            }
             end(r.failed()->what, r.failed()->message, &s.current(), r.started_from());
             return false;
         }
         ++(r.complete() ? mine.executions : mine.blocked);
         if (*watch_) (*watch_)(s, r);
+        return !reached_a_bound(runs, mine);
+    }
+
+    [[nodiscard]] bool reached_a_bound(std::uint64_t runs, const result& mine) {
         if (how_->stop_at.executions != 0 && runs >= how_->stop_at.executions)
             end(verdict::bounded, "executions");
         if (how_->stop_at.seconds > 0 && mine.runs % 256 == 0 && seconds() > how_->stop_at.seconds)
             end(verdict::bounded, "seconds");
         if (how_->interrupted != nullptr && how_->interrupted->load(std::memory_order_relaxed))
             end(verdict::bounded, "interrupted");
-        return !ended_.load(std::memory_order_relaxed);
+        return ended_.load(std::memory_order_relaxed);
+    }
+
+    // Is this failure easier to read than the best so far: fewer events, fewer switches?
+    void consider(const failure& f, const graph& g, const clock& start) {
+        if (f.what != how_->smallest) return;
+        const std::lock_guard lock(mutex_);
+        ++out_.failing;
+        std::size_t events = 0;
+        for (std::size_t p = 0; p < processes_; ++p) events += g.length(p);
+        if (out_.failing > 1 && events > fewest_events_) return;
+        graph began = g;
+        began.restrict(g, start);
+        const std::string text = script(began).text();
+        const auto switches = static_cast<std::size_t>(
+            std::count_if(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; }));
+        if (out_.failing > 1 && events == fewest_events_ && switches >= fewest_switches_) return;
+        fewest_events_ = events;
+        fewest_switches_ = switches;
+        out_.what = f.what;
+        out_.message = f.message;
+        out_.script = text;
+        out_.counterexample = g;
+    }
+
+    void tell() {
+        const std::unique_lock lock(telling_, std::try_to_lock);
+        const double now = seconds();
+        if (!lock || now < last_told_ + 0.3) return;
+        last_told_ = now;
+        how_->tell({all_runs_.load(std::memory_order_relaxed), now,
+                    explored_.load(std::memory_order_relaxed)});
     }
 
     void end(verdict what, const std::string& message, const graph* g = nullptr,
@@ -148,12 +199,12 @@ private:
         {
             const std::lock_guard lock(mutex_);
             // A failure counts more than a bound that another worker has hit.
-            if (failed_verdict(out_.what) ||
-                (out_.what == verdict::bounded && what == verdict::bounded))
-                return;
-            out_.what = what;
-            out_.message = message;
-            if (g != nullptr) {
+            const bool better = !failed_verdict(out_.what) && out_.what != what;
+            if (better) {
+                out_.what = what;
+                out_.message = message;
+            }
+            if (better && g != nullptr) {
                 graph began = *g;
                 began.restrict(*g, start);
                 out_.script = script(began).text();
@@ -224,6 +275,10 @@ private:
     std::mutex mutex_;
     std::vector<search::task> open_;
     result out_;
+    std::size_t fewest_events_ = 0, fewest_switches_ = 0;
+    std::atomic<double> explored_{0};
+    std::mutex telling_;
+    double last_told_ = 0;
 };
 
 }  // namespace

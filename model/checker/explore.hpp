@@ -33,6 +33,13 @@ struct limits {                    // of one call; a resumed exploration has the
     double seconds = 0;            // 0: no limit
 };
 
+// How far an exploration is.
+struct progress {
+    std::uint64_t executions = 0;
+    double seconds = 0;
+    double explored = 0;  // the share of the whole that is done, a guess
+};
+
 struct settings {
     rules allowed;
     run_options running;
@@ -44,6 +51,10 @@ struct settings {
     bool keep_open_work = false;                     // result::open, when stopped at a bound
     std::shared_ptr<const checkpoint> resume{};      // go on from there
     const std::atomic<bool>* interrupted = nullptr;  // stop when this becomes true
+    // Not verified: do not stop at a failure, but look for the smallest one with this verdict.
+    verdict smallest = verdict::verified;
+    // Called a few times a second, by any worker but by one at a time.
+    std::function<void(const progress&)> tell;
 };
 
 // The settings that decide which executions there are, in lines "name: value".
@@ -54,6 +65,7 @@ struct result : counts {
     std::string message;  // of a failure, or which bound
     std::size_t peak_items = 0;
     std::size_t peak_graphs = 0;
+    std::uint64_t failing = 0;               // executions, when it looked for the smallest
     std::shared_ptr<const checkpoint> open;  // what is left to do
     std::optional<graph> counterexample;     // refers to `locations`
     std::shared_ptr<const location_table> locations;

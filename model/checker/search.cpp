@@ -22,6 +22,7 @@ std::unique_ptr<graph> search::new_graph() {
 void search::later(item it) {
     it.s = g().next_stamp() - 1;
     stack_.back().items.push_back(it);
+    ++fresh_;
     stats_.peak_items = std::max(stats_.peak_items, ++items_);
 }
 
@@ -51,7 +52,7 @@ event_id search::add_read(std::size_t process, const event& like) {
     // Before the read is there: that is where the sleeper would be when it woke by itself.
     if (like.condition == until::not_queued &&
         count(woken) < static_cast<std::size_t>(rules_.spurious_wakes))
-        later({item::type::wake, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0});
+        later({item::type::wake, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0, 0});
 
     const event* const previous = g().last(process);
     const clock known = previous == nullptr ? clock{} : previous->hb;
@@ -65,12 +66,12 @@ event_id search::add_read(std::size_t process, const event& like) {
         if (rules_.filter_waits &&
             !holds(like.condition, g().write(mo[p], like.loc).val, like.expected))
             continue;
-        later({item::type::read, r, mo[p], {}, 0});
+        later({item::type::read, r, mo[p], {}, 0, 0});
     }
     g().add_read(r);
     set_source(r, mo[choice(bound, last)]);
     if (script_ != nullptr && script_->fails())
-        static_cast<void>(apply_failure({item::type::fail, r, {}, {}, 0}));
+        static_cast<void>(apply_failure({item::type::fail, r, {}, {}, 0, 0}));
     if (!complete_rmw(process) && script_ != nullptr)
         script_->misfit("cannot write where it is to", true);
     return r;
@@ -88,7 +89,7 @@ event_id search::add_write(std::size_t process, const event& like) {
     const std::size_t bound = coherence_bound(g(), like.loc, known);
     for (std::size_t p = bound; p < last; ++p)
         if (keeps_atomicity(g(), like.loc, p) || is(mutant::forward_splits_rmw))
-            later({item::type::write, a, {}, mo[p], 0});
+            later({item::type::write, a, {}, mo[p], 0, 0});
     const std::size_t position = choice(bound, last);
     if (!keeps_atomicity(g(), like.loc, position) && script_ != nullptr)
         script_->misfit("gets between the halves of a read-modify-write", true);
@@ -100,7 +101,7 @@ event_id search::add_write(std::size_t process, const event& like) {
 void search::may_crash_here(std::size_t process) {
     if ((rules_.may_crash >> process & 1) == 0) return;
     if (count(crash) >= static_cast<std::size_t>(rules_.crashes)) return;
-    later({item::type::crash, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0});
+    later({item::type::crash, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0, 0});
 }
 
 // Makes r, the last event of its process, read from w. A weak compare-exchange that now succeeds
@@ -112,7 +113,7 @@ void search::set_source(event_id r, event_id w) {
     derive(g(), r, rules_.sequence);
     if (e.has(weak) && succeeds(e) &&
         count(failed) < static_cast<std::size_t>(rules_.spurious_failures))
-        later({item::type::fail, r, {}, {}, 0});
+        later({item::type::fail, r, {}, {}, 0, 0});
 }
 
 // Adds what follows, by itself and at once, if the last event of the process is the read half of
@@ -216,7 +217,8 @@ void search::offer(event_id a, event_id e, const clock& kept) {
         std::size_t next = p + 1;
         while (next < mo.size() && !kept.contains(mo[next])) ++next;
         const bool splits = next < mo.size() && g()[mo[next]].has(rmw);
-        if (!splits || is(mutant::revisit_splits_rmw)) later({item::type::revisit, e, a, mo[p], 0});
+        if (!splits || is(mutant::revisit_splits_rmw))
+            later({item::type::revisit, e, a, mo[p], 0, 0});
     }
 }
 
@@ -269,8 +271,18 @@ clock search::kept_by(event_id e, const clock& prefix) const {
 
 // --- backward: take an item --------------------------------------------------------------------
 
+void search::share_out() {
+    if (stack_.empty()) return;
+    auto& items = stack_.back().items;  // the fresh ones are the last of these
+    const double each = share_ / static_cast<double>(fresh_ + 1);
+    explored_ += each;
+    for (; fresh_ > 0; --fresh_) items[items.size() - fresh_].share = each;
+    share_ = 0;
+}
+
 bool search::backtrack() {
     while (!stack_.empty()) {
+        share_out();
         auto& items = stack_.back().items;
         if (items.empty()) {
             spare_graphs_.push_back(std::move(stack_.back().g));
@@ -281,6 +293,7 @@ bool search::backtrack() {
         const item it = items.back();
         items.pop_back();
         --items_;
+        share_ = it.share;
         if (apply(it)) return true;
         ++stats_.rejected;
     }
@@ -379,22 +392,23 @@ void search::follow(script* choices) {
     // What the script leaves behind is where an execution starts from, with no other to explore.
     script_ = choices;
     stack_.back().items.clear();
-    items_ = 0;
+    items_ = fresh_ = 0;
 }
 
 void search::die(std::size_t process) {
     static_cast<void>(
-        apply_crash({item::type::crash, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0}));
+        apply_crash({item::type::crash, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0, 0}));
 }
 
 void search::wake_by_itself(std::size_t process) {
     static_cast<void>(
-        apply_wake({item::type::wake, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0}));
+        apply_wake({item::type::wake, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0, 0}));
 }
 
 // --- sharing -----------------------------------------------------------------------------------
 
 std::unique_ptr<search::task> search::split() {
+    share_out();
     for (execution& x : stack_) {
         if (x.items.empty()) continue;
         auto t = std::make_unique<task>(task{*x.g, x.items.front()});
@@ -409,7 +423,8 @@ std::unique_ptr<search::task> search::split() {
 
 bool search::start(task t) {
     stack_.clear();
-    items_ = 0;
+    items_ = fresh_ = 0;
+    share_ = t.it.share;
     stack_.push_back({std::make_unique<graph>(std::move(t.g)), {}});
     const bool consistent = apply(t.it);
     if (!consistent) ++stats_.rejected;

@@ -8,8 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "assay/ring_buffer.hpp"
 #include "assay/sync.hpp"
-#include "model/scenario.hpp"
+#include "model/explain.hpp"
+#include "model/smallest.hpp"
 
 namespace assay::model {
 namespace {
@@ -181,6 +183,100 @@ TEST(replay, both_sides_of_a_race_are_in_the_trace) {
     EXPECT_EQ(other, 0);
     EXPECT_TRUE(steps[0].plain && steps[0].write && steps[1].plain && !steps[1].write);
     EXPECT_EQ(steps[0].offset, steps[1].offset);
+}
+
+// --- smaller ones --------------------------------------------------------------------------------
+
+// Two of these race, whatever the others do.
+void race_among_many(scenario& s) {
+    struct state {
+        word32 x, turn;
+        cell<int> c;
+    };
+    shared<state> all(s);
+    s.process("bystander", [&] { all->x.store(1, relaxed); });
+    s.process("slow", [&] {
+        for (std::uint32_t i = 0; i < 5; ++i) static_cast<void>(all->x.fetch_add(i, relaxed));
+        if (all->turn.load(relaxed) == 1) all->c.write(1);
+    });
+    s.process("other bystander", [&] { static_cast<void>(all->x.load(relaxed)); });
+    s.process("quick", [&] {
+        all->c.write(2);
+        all->turn.store(1, relaxed);
+    });
+    s.run();
+}
+
+TEST(replay, smallest_counterexample_leaves_out_who_does_not_matter) {
+    const auto first = explore(race_among_many, {});
+    ASSERT_EQ(first.what, checker::verdict::data_race);
+    const auto again = replay(race_among_many, {}, first.script);
+    const smaller small = smallest(race_among_many, {}, first, again, 10);
+    EXPECT_EQ(small.how.running.left_out, 1u << 0 | 1u << 2);
+    EXPECT_NE(small.remark.find("2 of 4 processes"), std::string::npos) << small.remark;
+    const auto best = replay(race_among_many, small.how, small.found.script);
+    EXPECT_EQ(best.what, checker::verdict::data_race);
+    EXPECT_EQ(best.counterexample->length(1), 11u);  // five read-modify-writes and a load
+    EXPECT_EQ(best.counterexample->length(3), 1u);
+    EXPECT_EQ(fingerprint(*best.counterexample), fingerprint(*small.found.counterexample));
+}
+
+TEST(replay, guess_of_what_is_explored_rises_to_the_whole) {
+    double before = 0;
+    const auto r = explore(stores_and_loads, {}, [&](const checker::search& s, const auto&) {
+        EXPECT_GE(s.explored(), before);
+        before = s.explored();
+    });
+    ASSERT_GT(r.executions, 50u);
+    EXPECT_GT(before, 0.9);
+    EXPECT_LE(before, 1);
+}
+
+// --- weaker orders in a shipped header -----------------------------------------------------------
+
+void record_is_whole(scenario& s) {
+    struct record {
+        std::int64_t value, negated;
+    };
+    using ring = ring_buffer<record>;
+    block memory(s, ring::size_bytes(1));
+    ring::format(memory.get(), 1);
+    s.process("writer", [&] {
+        member me;
+        check(ring(memory.get(), 1, me).push({7, -7}), "there is room for one");
+    });
+    s.process("reader", [&] {
+        member me;
+        ring r(memory.get(), 1, me);
+        if (const auto seen = r.read(); seen.record)
+            check(seen.record->value == -seen.record->negated, "half a record");
+    });
+    s.run();
+}
+
+TEST(replay, counterexample_of_a_weakened_order_names_its_line_and_edge) {
+    const auto as_shipped = explore(record_is_whole, {});
+    ASSERT_EQ(as_shipped.what, checker::verdict::verified) << as_shipped.message;
+    std::string all;
+    for (const checker::site& s : as_shipped.sites) {
+        if (!s.file.ends_with("ring_buffer.hpp") || s.what != checker::kind::write ||
+            s.success != checker::order::release)
+            continue;
+        checker::settings how;
+        how.weaker = {{"ring_buffer.hpp", s.line, checker::order::relaxed}};
+        const auto first = explore(record_is_whole, how);
+        if (!checker::failed_verdict(first.what)) continue;
+        const auto again = replay(record_is_whole, how, first.script);
+        const std::string text = to_text(explain("ring", {"writer", "reader"}, again));
+        const std::string line = "ring_buffer.hpp:" + std::to_string(s.line);
+        EXPECT_NE(
+            text.find(line + " is relaxed here, and the source says release for the edge [ring:"),
+            std::string::npos)
+            << text;
+        EXPECT_NE(text.find("the source says release\n"), std::string::npos) << text;
+        all += text;
+    }
+    EXPECT_NE(all.find("edge [ring:committed]"), std::string::npos) << all;
 }
 
 }  // namespace
