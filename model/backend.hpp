@@ -184,8 +184,10 @@ inline void fence(std::memory_order order,
     model::environment::current()->fence(modelling::translate(order), at);
 }
 
-inline void pause(const modelling::place& at = modelling::place::current()) noexcept {
-    model::environment::current()->pause(at);
+// Inlined always: the frames that the checker compares must end with the caller's own.
+[[gnu::always_inline]] inline void pause() noexcept {
+    checker::registers kept;
+    model::environment::current()->pause(checker::assay_fiber_here(&kept));
 }
 
 // The checker explores every order of events, so looking twice finds nothing that looking once

@@ -57,6 +57,7 @@ std::size_t environment::allocate(std::size_t bytes, std::size_t alignment) {
     const std::size_t at = (allocated_ + alignment - 1) / alignment * alignment;
     if (at + bytes > memory_bytes) throw std::length_error("a scenario has 1 MiB of memory");
     allocated_ = at + bytes;
+    const checker::own_allocations guard;
     if (uses_.size() < allocated_) uses_.resize(allocated_);
     return at;
 }
@@ -97,7 +98,10 @@ void environment::observe(void (*f)(void*), void* argument) {
             std::terminate();
         },
         &c);
-    observer_.resume();
+    {
+        const checker::allocations_by guard(checker::scenario_allocates);
+        observer_.resume();
+    }
     observing_ = false;
 }
 
@@ -237,8 +241,8 @@ void environment::fence(checker::order o, const checker::place& from) {
     runtime_->perform(r, from);
 }
 
-void environment::pause(const checker::place&) {
-    if (phase_ == phase::processes) return runtime_->pause();
+void environment::pause(const void* frames) {
+    if (phase_ == phase::processes) return runtime_->pause(frames);
     count_step();
 }
 

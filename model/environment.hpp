@@ -46,7 +46,8 @@ public:
     void read(const void* at, void* to, std::size_t bytes, const checker::place& from);
     void write(void* at, const void* value, std::size_t bytes, const checker::place& from);
     void fence(checker::order o, const checker::place& from);
-    void pause(const checker::place& from);
+    // `frames`: where the caller's frame ends.
+    void pause(const void* frames);
     [[nodiscard]] bool wait(const void* word, std::uint32_t seen, bool timed,
                             const checker::place& from);
     int wake(const void* word, int count, const checker::place& from);

@@ -14,13 +14,18 @@ scenario::~scenario() {
 }
 
 void scenario::run() {
+    const checker::own_allocations guard;
     has_run_ = true;
     if (runtime_ == nullptr || runtime_->failed()) return;
     std::vector<checker::runtime::body> bodies;
     bodies.reserve(actors_.size());
     for (const actor& a : actors_) bodies.push_back({a.call, a.f});
     environment_->begin(environment::phase::processes);
-    runtime_->run(*search_, bodies);
+    // The frames between this one and the scenario itself are those of the scenario function and
+    // of what it called: the variables that a process has captured.
+    const auto* const frame = static_cast<const std::byte*>(__builtin_frame_address(0));
+    const auto* const end = reinterpret_cast<const std::byte*>(this + 1);
+    runtime_->run(*search_, bodies, {frame, static_cast<std::size_t>(end - frame)});
     if (!runtime_->failed() && runtime_->complete()) {
         environment_->begin(environment::phase::check, &search_->current());
         if (last_.call != nullptr) environment_->observe(last_.call, last_.f);
@@ -58,6 +63,7 @@ public:
     void run(checker::runtime& r, checker::search& s) override {
         environment_.begin_run(&r);
         {
+            const checker::allocations_by guard(checker::scenario_allocates);
             scenario now(environment_, &r, &s);
             body_(now);
             if (!now.has_run() || now.processes() != processes())

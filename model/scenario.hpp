@@ -136,17 +136,13 @@ void check(bool condition, const char* what = "",
 // Repeats f until it returns true. A lap that returned false and changed nothing is not repeated:
 // the process waits for a new write to something that it read.
 template <class F>
-void await(F&& f, const checker::place& at = checker::place::current()) {
+void await(F f) {
     environment& e = *environment::current();
     if (e.now() != environment::phase::processes) {
-        while (!f()) e.pause(at);
+        while (!f()) e.pause(nullptr);
         return;
     }
-    for (;;) {
-        e.running().begin_lap();
-        if (f()) return;
-        e.running().end_lap();
-    }
+    e.running().repeat([](void* g) { return static_cast<bool>((*static_cast<F*>(g))()); }, &f);
 }
 
 // Has process p died? Reading this happens after everything that it did, if so.

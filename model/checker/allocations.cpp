@@ -68,6 +68,11 @@ leftover left_by(int process) noexcept {
     return sum;
 }
 
+void for_each_owned(void (*f)(void*, std::span<const std::byte>), void* argument) {
+    for (const header* h = owned; h != nullptr; h = h->next)
+        f(argument, {reinterpret_cast<const std::byte*>(h + 1), h->bytes});
+}
+
 void free_leftovers() noexcept {
     while (owned != nullptr) release(owned + 1);
 }

@@ -7,26 +7,35 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 namespace assay::checker {
 
 inline constexpr int nobody_allocates = -1;
+// The scenario's own function and its final check, which may be abandoned too.
+inline constexpr int scenario_allocates = -2;
 
 // The process of this thread on whose behalf operator new is called now.
 inline thread_local int allocating_process = nobody_allocates;
 
-// The checker's own allocations are its own, even when it runs on a process's stack.
-class own_allocations {
+// Whose the allocations are in this scope.
+class allocations_by {
 public:
-    own_allocations() noexcept : outer_(allocating_process) {
-        allocating_process = nobody_allocates;
+    explicit allocations_by(int whose) noexcept : outer_(allocating_process) {
+        allocating_process = whose;
     }
-    ~own_allocations() { allocating_process = outer_; }
-    own_allocations(const own_allocations&) = delete;
-    own_allocations& operator=(const own_allocations&) = delete;
+    ~allocations_by() { allocating_process = outer_; }
+    allocations_by(const allocations_by&) = delete;
+    allocations_by& operator=(const allocations_by&) = delete;
 
 private:
     int outer_;
+};
+
+// The checker's own allocations are its own, even when it runs on a process's stack.
+class own_allocations : public allocations_by {
+public:
+    own_allocations() noexcept : allocations_by(nobody_allocates) {}
 };
 
 struct leftover {
@@ -35,7 +44,9 @@ struct leftover {
 };
 // What `process` has allocated in this thread and not freed.
 [[nodiscard]] leftover left_by(int process) noexcept;
-// Frees everything that any process of this thread has left.
+// What the processes and the scenario of this thread have on the heap, block by block.
+void for_each_owned(void (*f)(void*, std::span<const std::byte>), void* argument);
+// Frees everything that they have left.
 void free_leftovers() noexcept;
 
 }  // namespace assay::checker

@@ -18,8 +18,25 @@
 #if defined(ASSAY_FIBER_UCONTEXT)
 #include <ucontext.h>
 #endif
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#include <csetjmp>
+#endif
 
 namespace assay::checker {
+
+// What a function expects its callees to keep.
+struct registers {
+#if defined(__x86_64__)
+    void* values[6];
+#elif defined(__aarch64__)
+    void* values[20];
+#else
+    std::jmp_buf values;
+#endif
+};
+
+// Stores the caller's registers, and returns its stack pointer: where its frame ends.
+extern "C" const void* assay_fiber_here(registers* to);
 
 class fiber {
 public:
@@ -35,9 +52,13 @@ public:
     void resume();   // called outside: runs the fiber until it suspends
     void suspend();  // called inside: goes back to where resume was called
 
-    // The fiber's live stack while it is suspended, saved registers included: two suspensions
-    // with the same bytes are the same state of its program.
-    [[nodiscard]] std::span<const std::byte> live_stack() const noexcept;
+    // The frames of its program down to this stack pointer, which assay_fiber_here returned to the
+    // innermost: two suspensions with the same bytes and registers are the same state of the
+    // program. Frames of the checker, which lie below, do not matter.
+    [[nodiscard]] std::span<const std::byte> frames(const void* stack_pointer) const noexcept {
+        const auto* const from = static_cast<const std::byte*>(stack_pointer);
+        return {from, static_cast<std::size_t>(stack_ + stack_bytes - from)};
+    }
 
 private:
     static void begin(void* self);
@@ -48,11 +69,11 @@ private:
     std::byte* stack_;
     void (*entry_)(void*) = nullptr;
     void* argument_ = nullptr;
-    void* here_ = nullptr;  // stack pointer of the suspended fiber
 #if defined(ASSAY_FIBER_UCONTEXT)
     ucontext_t inside_{};
     ucontext_t outside_{};
 #else
+    void* here_ = nullptr;     // stack pointer of the suspended fiber
     void* outside_ = nullptr;  // stack pointer of the suspended caller of resume
 #endif
 };

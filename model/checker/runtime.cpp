@@ -35,8 +35,9 @@ void runtime::enter(void* argument) {
     r.leave(state::finished);
 }
 
-void runtime::run(search& s, std::span<const body> bodies) {
+void runtime::run(search& s, std::span<const body> bodies, std::span<const std::byte> variables) {
     search_ = &s;
+    variables_ = variables;
     current_ = this;
     forward_ = false;
     for (std::size_t i = 0; i < processes_.size(); ++i) {
@@ -45,9 +46,9 @@ void runtime::run(search& s, std::span<const body> bodies) {
         p.position = 0;
         p.run = &bodies[i];
         p.owner = this;
-        p.changed = false;
+        p.changed = p.loops = false;
         p.timed_out_for = 0;
-        p.at_last_pause.clear();
+        p.frames.forget();
         started_from_.count[i] = static_cast<std::uint16_t>(g().length(i));
         if ((options_.left_out >> i & 1) != 0)
             p.is = state::finished;
@@ -83,9 +84,11 @@ void runtime::resume(std::size_t i) {
     do {
         p.pausing = false;
         self_ = i;
+        if (p.loops) p.variables.renew_with_heap(variables_);
         allocating_process = static_cast<int>(i);
         p.context.resume();
         allocating_process = nobody_allocates;
+        if (p.loops) look_for_changes(p);
         if (p.pausing) compare_states(p);
     } while (p.pausing && !failed_ && p.is == state::waiting);
 }
@@ -150,7 +153,7 @@ answer runtime::done(process& p, event_id id) {
     p.position = static_cast<std::uint16_t>(id.index + 1);
     if (a.succeeded)
         p.position = static_cast<std::uint16_t>(p.position + (e.operation == op::sleep ? 2 : 1));
-    if (e.writes() || a.succeeded) p.changed = true;
+    if (e.writes() || a.succeeded) changes(p);
     for (; trace_ != nullptr && id.index < p.position; ++id.index) note(id);
     return a;
 }
@@ -279,18 +282,22 @@ void runtime::note(const race_detector::access& a, cell_id c, std::uint32_t offs
 }
 
 // --- pause: is this loop going anywhere? -------------------------------------------------------
-// If the process is in the very state in which it was at its last pause (same stack, same
-// registers) and has changed nothing in between, then everything since was without effect: each
-// execution in which it goes on is one in which that lap is left out. So it stops here, and
-// goes on only if a new write revisits one of the reads of the lap. A loop that counts its laps
-// is in another state each time, and is not stopped.
+// If the process is in the very state in which it was at its last pause (same frames of the
+// program, same registers) and has changed nothing in between, then everything since was without
+// effect: each execution in which it goes on is one in which that lap is left out. So it stops
+// here, and goes on only if a new write revisits one of the reads of the lap. A loop that counts
+// its laps is in another state each time, wherever the count is, and is not stopped.
+//
+// What others can change too (the scenario's variables, the heap) is compared over each of the
+// process's own turns, not from pause to pause: what others do in between must not decide what a
+// process does next, or the search would meet executions twice.
 
-void runtime::pause() {
+void runtime::pause(const void* frames) {
     add_pause();
-    // Nothing of ours may lie between the program's frames and the end of the stack: leftovers
-    // in our frames would make equal states look different. Hence two functions.
-    processes_[self_].pausing = true;
-    processes_[self_].context.suspend();
+    process& p = processes_[self_];
+    p.paused_at = frames;
+    p.pausing = true;
+    p.context.suspend();
     allocating_process = static_cast<int>(self_);
 }
 
@@ -318,36 +325,56 @@ void runtime::add_pause(std::uint8_t flags) {
     ++p.position;
 }
 
-void runtime::begin_lap() {
-    process& p = processes_[self_];
-    add_pause();  // marks where the lap begins
-    p.changed = false;
-    p.at_last_pause.clear();
+void runtime::repeat(bool (*f)(void*), void* argument) {
+    // All that f can change is memory: it is called through a pointer. So the two ends of a lap
+    // are compared here, at one place, where nothing of ours differs between them.
+    registers kept;
+    processes_[self_].lap_frames.forget();
+    do next_lap(assay_fiber_here(&kept));
+    while (!f(argument));
+    changes(processes_[self_]);  // for a loop around this one
 }
 
-void runtime::end_lap() {
+// Ends a lap, unless this is the first, and begins another.
+void runtime::next_lap(const void* frames) {
     process& p = processes_[self_];
-    add_pause(lap);
-    // A lap that changed something may have changed what the next one sees.
-    if (!p.changed) block();
+    if (!p.lap_frames.empty()) {
+        add_pause(lap);
+        look_for_changes(p);
+        const bool same = p.lap_frames.renew(p.context.frames(frames)) && !p.lap_changed;
+        block_if(p, same);
+        if (p.is == state::blocked) block();
+    }
+    add_pause();  // marks where the lap begins
+    p.loops = true;
+    p.frames.forget();
+    p.lap_frames.renew(p.context.frames(frames));
+    p.variables.renew_with_heap(variables_);
+    p.lap_changed = false;
 }
 
 void runtime::end_operation() {
-    processes_[self_].changed = true;
+    changes(processes_[self_]);
     if (search_->allowed().crashes > 0) point();
 }
 
 void runtime::compare_states(process& p) {
-    const auto now = p.context.live_stack();
-    const bool same = !p.changed && p.at_last_pause.size() == now.size() &&
-                      std::memcmp(p.at_last_pause.data(), now.data(), now.size()) == 0;
-    p.at_last_pause.assign(now.begin(), now.end());
+    const bool same = p.frames.renew(p.context.frames(p.paused_at)) && !p.changed;
     p.changed = false;
-    // Decided once, and kept in the graph: bytes that mean nothing may differ in a replay.
+    p.loops = true;
+    block_if(p, same);
+}
+
+// Decided once, and kept in the graph: bytes that mean nothing may differ in a replay.
+void runtime::block_if(process& p, bool same_state) {
     const event_id id{static_cast<std::uint16_t>(self_),
                       static_cast<std::uint16_t>(p.position - 1)};
-    if (p.pause_is_new && same) search_->mark_stuck(id);
+    if (p.pause_is_new && same_state) search_->mark_stuck(id);
     if (g()[id].has(stuck)) p.is = state::blocked;
+}
+
+void runtime::look_for_changes(process& p) {
+    if (!p.variables.renew_with_heap(variables_)) changes(p);
 }
 
 // --- plain memory ------------------------------------------------------------------------------
@@ -368,7 +395,7 @@ void runtime::plain_write(cell_id c, const place& at, std::uint32_t offset) {
     const own_allocations guard;
     process& p = processes_[self_];
     if (search_->allowed().crashes > 0 && options_.crash_between_plain_writes) point();
-    p.changed = true;
+    changes(p);
     const race_detector::access mine{
         static_cast<std::uint16_t>(self_), p.position,
         sites_.find(at, kind::write, op::none, order::relaxed, order::relaxed).id, true};

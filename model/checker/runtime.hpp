@@ -21,10 +21,12 @@
 #include <string>
 #include <vector>
 
+#include "allocations.hpp"
 #include "fiber.hpp"
 #include "race.hpp"
 #include "search.hpp"
 #include "site.hpp"
+#include "snapshot.hpp"
 #include "trace.hpp"
 #include "verdict.hpp"
 
@@ -79,8 +81,9 @@ public:
     runtime& operator=(const runtime&) = delete;
 
     // Runs these processes along the search's current graph and beyond. Afterwards state_of tells
-    // how each ended. Stops early when something failed.
-    void run(search& s, std::span<const body> processes);
+    // how each ended. Stops early when something failed. `variables`: what the processes can change
+    // besides shared memory, their own stacks and the heap.
+    void run(search& s, std::span<const body> processes, std::span<const std::byte> variables = {});
     // The next run makes the choices of this script and ends with it; the search keeps the graph.
     // What goes wrong on the way is not looked at. Null: an ordinary run again.
     void follow(script* choices) { script_ = choices; }
@@ -99,11 +102,11 @@ public:
     [[nodiscard]] std::size_t self() const noexcept { return self_; }
 
     answer perform(const request& r, const place& at);
-    void pause();
-    // A lap of a loop that repeats until something has happened. One that ends without having
-    // changed anything blocks the process: another lap would be the same (see scenario.hpp, await).
-    void begin_lap();
-    void end_lap();
+    // `frames`: where the program's frames end, as assay_fiber_here says.
+    void pause(const void* frames);
+    // Calls f(argument) until it returns true. A lap that ends without having changed anything
+    // blocks the process: another one would be the same (see scenario.hpp, await).
+    void repeat(bool (*f)(void*), void* argument);
     // The process has made a note outside its own stack. It can die right after this, too.
     void end_operation();
     // A read that blocks its process unless the value satisfies the request's condition.
@@ -116,7 +119,10 @@ public:
     // `offset` of the cell is for those who look at the trace.
     void plain_read(cell_id c, const place& at, std::uint32_t offset = 0);
     void plain_write(cell_id c, const place& at, std::uint32_t offset = 0);
-    void initialise(cell_id c) { races_.initialise(c); }
+    void initialise(cell_id c) {
+        const own_allocations guard;
+        races_.initialise(c);
+    }
     void forget_races() { races_.reset(); }
     // Reports a failure and ends the run.
     [[noreturn]] void stop(verdict what, const std::string& message);
@@ -140,9 +146,14 @@ private:
         runtime* owner = nullptr;
         bool pausing = false;
         bool pause_is_new = false;        // not replayed
-        bool changed = false;             // has written something since the last pause
+        bool changed = false;             // something, since the last pause
+        bool lap_changed = false;         // something, since its lap began
+        bool loops = false;               // has paused, or begun a lap: is watched
         std::uint32_t timed_out_for = 0;  // deaths that already ended a sleep of this process
-        std::vector<std::byte> at_last_pause;
+        const void* paused_at = nullptr;
+        snapshot frames;      // at the last pause
+        snapshot lap_frames;  // when its lap began
+        snapshot variables;   // when its turn or lap began
     };
 
     void follow_script();
@@ -154,8 +165,12 @@ private:
     static void enter(void* argument);
     void resume(std::size_t p);
     void leave(state how);
-    __attribute__((noinline)) void add_pause(std::uint8_t flags = 0);
+    void add_pause(std::uint8_t flags = 0);
     void compare_states(process& p);
+    void next_lap(const void* frames);
+    void block_if(process& p, bool same_state);
+    void changes(process& p) { p.changed = p.lap_changed = true; }
+    void look_for_changes(process& p);
     [[nodiscard]] bool at_its_death(const process& p) const;
     void start_event(process& p);
 
@@ -183,6 +198,7 @@ private:
     site_table* sites_table_;
     site_cache sites_;
     race_detector races_;
+    std::span<const std::byte> variables_;
     std::optional<failure> failed_;
     statistics stats_;
     script* script_ = nullptr;

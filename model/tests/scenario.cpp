@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -183,6 +184,125 @@ TEST(scenario, loop_that_counts_its_pauses_is_not_cut_short) {
             s.run();
         },
         {verdict::assertion, 0});
+}
+
+// The count is where the state of the process does not show it at once.
+template <class Count>
+void gives_up_after_five_laps(scenario& s, Count next_lap, bool awaits) {
+    shared<word32> w(s);
+    bool gave_up = false;
+    s.process("tries", [&, next_lap]() mutable {
+        const auto done = [&] {
+            if (w->load(relaxed) != 0) return true;
+            gave_up = next_lap() == 5;
+            return gave_up;
+        };
+        if (awaits) return await(done);
+        while (!done()) assay::pause();
+    });
+    s.process("other", [&] { w->store(1, relaxed); });
+    s.finally([&] { check(!gave_up); });
+    s.run();
+}
+template <bool Awaits>
+void counts_in_the_scenario_function(scenario& s) {
+    int laps = 0;
+    gives_up_after_five_laps(
+        s, [&] { return ++laps; }, Awaits);
+}
+template <bool Awaits>
+void counts_in_its_function_object(scenario& s) {
+    gives_up_after_five_laps(
+        s, [laps = 0]() mutable { return ++laps; }, Awaits);
+}
+template <bool Awaits>
+void counts_on_the_heap(scenario& s) {
+    const auto laps = std::make_unique<int>(0);
+    gives_up_after_five_laps(
+        s, [&] { return ++*laps; }, Awaits);
+}
+template <bool Awaits>
+void counts_on_its_own_heap(scenario& s) {
+    shared<word32> w(s);
+    bool gave_up = false;
+    s.process("tries", [&] {
+        const auto laps = std::make_unique<int>(0);
+        const auto done = [&] { return w->load(relaxed) != 0 || (gave_up = ++*laps == 5); };
+        if (Awaits) return await(done);
+        while (!done()) assay::pause();
+    });
+    s.process("other", [&] { w->store(1, relaxed); });
+    s.finally([&] { check(!gave_up); });
+    s.run();
+}
+template <bool Awaits>
+void counts_in_its_own_frame(scenario& s) {
+    shared<word32> w(s);
+    bool gave_up = false;
+    s.process("tries", [&] {
+        int laps = 0;
+        const auto done = [&] { return w->load(relaxed) != 0 || (gave_up = ++laps == 5); };
+        if (Awaits) return await(done);
+        while (!done()) assay::pause();
+    });
+    s.process("other", [&] { w->store(1, relaxed); });
+    s.finally([&] { check(!gave_up); });
+    s.run();
+}
+
+TEST(scenario, loop_that_counts_its_laps_anywhere_is_not_cut_short) {
+    for (const scenario::body body :
+         {counts_in_the_scenario_function<false>, counts_in_the_scenario_function<true>,
+          counts_in_its_function_object<false>, counts_in_its_function_object<true>,
+          counts_on_the_heap<false>, counts_on_the_heap<true>, counts_on_its_own_heap<false>,
+          counts_on_its_own_heap<true>, counts_in_its_own_frame<false>,
+          counts_in_its_own_frame<true>}) {
+        expect(body, {verdict::assertion, 0});
+    }
+}
+
+// What another process does in between is no change of its own.
+TEST(scenario, loop_is_cut_although_others_change_the_variables_of_the_scenario) {
+    for (const unsigned workers : {1u, 2u}) {
+        checker::settings how;
+        how.workers = workers;
+        expect(
+            [](scenario& s) {
+                shared<word32> w(s);
+                std::vector<int> notes;
+                s.process("notes", [&] {
+                    for (std::uint32_t i = 1; i <= 3; ++i) {
+                        notes.push_back(static_cast<int>(i));
+                        w->store(i, release);
+                    }
+                });
+                s.process("spins", [&] {
+                    while (w->load(acquire) != 3) assay::pause();
+                    check(notes.size() == 3);
+                });
+                s.run();
+            },
+            {verdict::verified, 4}, how);
+    }
+}
+
+// The pause is in a function that each lap enters anew.
+[[gnu::noinline]] void rest() { assay::pause(); }
+
+TEST(scenario, pause_may_be_in_a_function) {
+    expect(
+        [](scenario& s) {
+            shared<word32> w(s);
+            s.process("spins", [&] {
+                while (w->load(acquire) != 2) rest();
+            });
+            s.process("other", [&] {
+                w->store(1, release);
+                w->store(2, release);
+            });
+            s.run();
+        },
+        {verdict::verified, 3});
 }
 
 void sleeper(scenario& s, bool wakes, bool stores) {
