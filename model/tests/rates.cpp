@@ -83,7 +83,8 @@ void coherence(scenario& s) {  // big1
     };
     s.process("reads 8", reader(8));
     s.process("reads 6", [&] {
-        for (const std::size_t i : {0, 1, 2, 3, 0, 1}) static_cast<void>((*m)[i].load(acquire));
+        for (const std::size_t i : {0U, 1U, 2U, 3U, 0U, 1U})
+            static_cast<void>((*m)[i].load(acquire));
     });
     s.process("writes x y", writer(0));
     s.process("writes z w", writer(2));
