@@ -383,6 +383,7 @@ public:
     bool enqueue(std::uint64_t value) {
         const std::uint64_t tail = at().tail.load(assay::acquire), next = (tail + 1) % n_;
         if (next == at().head.load(assay::acquire)) return false;
+        std::this_thread::yield();  // in its window, so that a quiet machine shows it as well
         slots()[tail].store(value, assay::relaxed);
         at().tail.store(next, assay::release);
         return true;
@@ -408,11 +409,15 @@ private:
 };
 
 TEST(queue, canary_the_sketch_with_two_producers_loses_elements) {
-    sketch q(64);
-    shared_value<ledger> l;
-    run_processes(q, *l, 2, 1);
-    const auto [lost, twice] = balance(*l);
-    EXPECT_GT(lost + twice + l->disorder, 0u);
+    bool caught = false;
+    for (int round = 0; round < 50 && !caught; ++round) {  // almost always the first
+        sketch q(64);
+        shared_value<ledger> l;
+        run_processes(q, *l, 2, 1);
+        const auto [lost, twice] = balance(*l);
+        caught = lost + twice + l->disorder > 0;
+    }
+    EXPECT_TRUE(caught);
 }
 
 // --- death and standstill ------------------------------------------------------------------------
