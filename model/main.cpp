@@ -30,6 +30,7 @@ struct options {
     unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
     double seconds = 0;
     std::uint64_t seed = 0;
+    bool large = false;
     std::vector<std::string> weaken;
     bool force_sc = false;
     std::string scenario, script;  // of a replay
@@ -47,13 +48,26 @@ std::vector<test> all_tests() {
     return all;
 }
 
-std::vector<test> chosen(const std::vector<std::string>& filters) {
+// Those that the filters match: the large or the others, and what is named in full.
+std::vector<test> chosen(const options& o) {
     std::vector<test> some;
-    for (const test& t : all_tests())
-        if (filters.empty() || std::any_of(filters.begin(), filters.end(), [&](const auto& f) {
-                return std::string_view(t.name).starts_with(f);
-            }))
+    std::size_t others = 0;
+    for (const test& t : all_tests()) {
+        const auto begins = [&t](const std::string& f) {
+            return std::string_view(t.name).starts_with(f);
+        };
+        const auto names = [&t](const std::string& f) { return t.name == f; };
+        if (!o.filters.empty() && std::ranges::none_of(o.filters, begins)) continue;
+        if (t.large == o.large || std::ranges::any_of(o.filters, names))
             some.push_back(t);
+        else
+            ++others;
+    }
+    if (others > 0)
+        std::fprintf(stderr, "assay-model: %zu %s scenarios are left out%s\n", others,
+                     o.large ? "small" : "large", o.large ? "" : "; --large runs them");
+    else if (some.empty())
+        std::fprintf(stderr, "assay-model: no scenario begins with that; see assay-model list\n");
     return some;
 }
 
@@ -320,11 +334,8 @@ checker::verdict run_one(const test& t, const options& o, assay_stage::report& r
 }
 
 int run_all(const options& o) {
-    const std::vector<test> tests = chosen(o.filters);
-    if (tests.empty()) {
-        std::fprintf(stderr, "assay-model: no scenario begins with that; see assay-model list\n");
-        return exit_usage;
-    }
+    const std::vector<test> tests = chosen(o);
+    if (tests.empty()) return exit_usage;
     if (tests.size() > 1 && !(o.checkpoint.empty() && o.resume.empty())) {
         std::fprintf(stderr, "assay-model: a checkpoint is of one scenario; these are %zu\n",
                      tests.size());
@@ -374,10 +385,11 @@ int replay_one(const options& o) {
 
 int list_all() {
     for (const test& t : all_tests())
-        std::printf("%-64s expected: %s%s\n", t.name, checker::name(t.expect.what),
+        std::printf("%-64s expected: %s%s%s\n", t.name, checker::name(t.expect.what),
                     t.expect.executions == 0
                         ? ""
-                        : (", " + std::to_string(t.expect.executions) + " executions").c_str());
+                        : (", " + std::to_string(t.expect.executions) + " executions").c_str(),
+                    t.large ? ", large" : "");
     return exit_verified;
 }
 
@@ -393,12 +405,13 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     options o;
     auto* list = app.add_subcommand("list", "the scenarios, and what is expected of each");
-    auto* run = app.add_subcommand("run", "explore scenarios; without a filter, all");
+    auto* run = app.add_subcommand("run", "explore scenarios; without a filter, all small ones");
     run->add_option("filter", o.filters, "names, or beginnings of names");
     run->add_option("--json", o.json, "write the results here");
     run->add_option("--pictures", o.pictures, "draw each counterexample into this folder (SVG)");
     run->add_option("--jobs", o.jobs, "workers")->capture_default_str()->check(CLI::Range(1, 256));
     run->add_option("--seconds", o.seconds, "stop each scenario after so long (then: bounded)");
+    run->add_flag("--large", o.large, "the large scenarios instead of the small ones");
     run->add_option("--seed", o.seed, "recorded in the results; exploration has no randomness");
     run->add_option("--checkpoint", o.checkpoint,
                     "if stopped by --seconds or an interrupt, write what is left to this file");

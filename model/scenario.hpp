@@ -237,6 +237,7 @@ struct test {
     scenario::body body;
     expectation expect;
     checker::settings how{};
+    bool large = false;  // takes minutes or more: run only when asked for (assay-model run --large)
 };
 
 // The names of its processes, in order.
