@@ -194,6 +194,10 @@ inline void fence(std::memory_order order,
 // does not.
 inline constexpr unsigned spin_limit = 1;
 
+// Eight attachments: as many as there may be processes, so that whoever looks at all slots soon
+// has.
+inline constexpr unsigned owner_slot_bits = 3;
+
 // Time does not pass: whether a deadline fires is a choice of the checker (see wait).
 [[nodiscard]] inline std::chrono::steady_clock::time_point now() noexcept { return {}; }
 

@@ -9,7 +9,7 @@ import re
 
 SEAM = "lib/assay/sync.hpp"
 # Bottom-up: a header includes only what stands before it.
-LAYERS = ("sync, error layout, owner, event kernel span registry claims, attachment table, posix_shm, structure, "
+LAYERS = ("sync, error layout, owner, event kernel span registry claims, segment_file, attachment table, posix_shm, structure, "
           "claims hands record, array atomic queue object_pool ring_buffer mrsw_array, large_map, assay, prefixed")
 RANK = {stem: i for i, layer in enumerate(LAYERS.split(",")) for stem in layer.split()}
 COLUMNS = ["lib/tests", "lib/examples", "model", "stress", "proptest", "perf"]

@@ -16,31 +16,23 @@
 //             registry has the edges between attachments (registry.hpp).
 #pragma once
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
+#include <sys/types.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <limits>
 #include <memory>
-#include <mutex>
 #include <new>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <thread>
-#include <utility>
 
 #include "error.hpp"
-#include "kernel.hpp"
 #include "layout.hpp"
 #include "owner.hpp"
 #include "registry.hpp"
+#include "segment_file.hpp"
 
 namespace assay::inline ASSAY_ABI {
 
@@ -81,23 +73,22 @@ struct segment_geometry {
     std::uint64_t data_begin;  // offset behind it
 };
 
-class attachment final : public membership {
+// File: what one process holds of the file, as segment_file.hpp says. The model checker has another.
+template <class File>
+class basic_attachment final : public membership {
 public:
     // Attaches to `name`, or creates it when it is not there and size_bytes is not 0. Safe against
     // any number of others doing the same, and against their death.
-    static std::shared_ptr<attachment> open(std::string_view name, std::uint64_t size_bytes,
-                                            const shm_options& options,
-                                            const segment_geometry& geometry,
-                                            void (*format_table)(void*));
+    static std::shared_ptr<basic_attachment> open(std::string_view name, std::uint64_t size_bytes,
+                                                  const shm_options& options,
+                                                  const segment_geometry& geometry,
+                                                  void (*format_table)(void*));
 
-    ~attachment() {
-        leave();
-        delist();
-    }
+    ~basic_attachment() { leave(); }
 
-    [[nodiscard]] std::byte* base() const noexcept { return base_; }
-    [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] std::byte* base() const noexcept { return file_.base(); }
+    [[nodiscard]] std::uint64_t size() const noexcept { return file_.size(); }
+    [[nodiscard]] const std::string& name() const noexcept { return file_.name(); }
     [[nodiscard]] bool created() const noexcept { return created_; }
 
     // Exactly the number of living attachments, at some moment of the call; asks the kernel.
@@ -111,70 +102,51 @@ public:
     std::uint32_t sweep() noexcept { return roll().sweep(inherited() ? nobody : id_); }
 
     // Whether the name no longer leads here: unlinked, or taken by another segment.
-    [[nodiscard]] bool orphaned() const noexcept { return !detail::same_file(locks_.fd(), path_); }
+    [[nodiscard]] bool orphaned() const noexcept { return !file_.named(); }
 
     // Removes the name if it leads to this segment; who is attached stays attached. False when it
     // leads elsewhere or nowhere. Throws system_failure when a stopped process holds the name.
     bool unlink() {
-        if (!detail::patiently([&] { return locks_.try_lock_name(); }))
-            detail::throw_errno(EBUSY, "unlink", name_,
+        if (!File::patiently([&] { return file_.try_lock_name(); }))
+            detail::throw_errno(EBUSY, "unlink", name(),
                                 "a living but stopped process is removing it; continue or kill it");
-        const bool removed = detail::same_file(locks_.fd(), path_) && ::unlink(path_.c_str()) == 0;
-        locks_.unlock_name();
+        const bool removed = file_.unlink();
+        file_.unlock_name();
         return removed;
     }
 
 private:
-    attachment(std::string_view name, std::string path)
-        : locks_(detail::unique_fd()), name_(name), path_(std::move(path)) {
-        enlist();  // before there is a lock that a forked child could inherit
-    }
+    explicit basic_attachment(std::string_view name) : file_(name) {}
 
     [[nodiscard]] segment_header& header() const noexcept {
-        return *std::launder(reinterpret_cast<segment_header*>(base_));
+        return *std::launder(reinterpret_cast<segment_header*>(base()));
     }
-    [[nodiscard]] registry<detail::kernel_locks> roll() const noexcept {
-        return {header().attached, header().registry, locks_};
+    [[nodiscard]] registry<File> roll() const noexcept {
+        return {header().attached, header().registry, file_};
     }
 
     bool try_attach(const segment_geometry& g, std::uint64_t wanted);
     bool try_create(std::uint64_t size, const shm_options& options, const segment_geometry& g,
                     void (*format_table)(void*));
-    bool reserve(int fd, std::uint64_t size);
-    void map(int fd, std::uint64_t size);
-    void unmap() noexcept;
     void validate(const segment_geometry& g, std::uint64_t wanted) const;
     bool enter();
     void leave() noexcept;
     void remove_if_last() noexcept;
     owner_id renew() override;
+    [[noreturn]] void throw_all_in_use() const;
 
-    // All attachments of this process, for the fork handlers.
-    struct roster {
-        std::mutex lock;
-        attachment* first = nullptr;
-    };
-    static roster& everyone_here();
-    void enlist();
-    void delist() noexcept;
-    void forget_locks_of_parent() noexcept;
-
-    mutable detail::kernel_locks locks_;
-    std::string name_;
-    std::string path_;
-    std::byte* base_ = nullptr;
-    std::uint64_t size_ = 0;
+    mutable File file_;
     bool created_ = false;
     bool entered_ = false;
-    attachment* next_ = nullptr;
-    attachment* previous_ = nullptr;
 };
 
-inline std::shared_ptr<attachment> attachment::open(std::string_view name, std::uint64_t size_bytes,
-                                                    const shm_options& options,
-                                                    const segment_geometry& geometry,
-                                                    void (*format_table)(void*)) {
-    std::string path = detail::shm_path(name);
+using attachment = basic_attachment<segment_file>;
+
+template <class File>
+std::shared_ptr<basic_attachment<File>> basic_attachment<File>::open(
+    std::string_view name, std::uint64_t size_bytes, const shm_options& options,
+    const segment_geometry& geometry, void (*format_table)(void*)) {
+    const std::shared_ptr<basic_attachment> a(new basic_attachment(name));
     if (size_bytes > options.size_limit)
         throw std::invalid_argument("assay: segment '" + std::string(name) + "' of " +
                                     std::to_string(size_bytes) + " bytes exceeds the limit of " +
@@ -186,7 +158,6 @@ inline std::shared_ptr<attachment> attachment::open(std::string_view name, std::
             " bytes has no room for data: header and table alone take " +
             std::to_string(geometry.data_begin) + "; ask for more, or use a smaller table");
 
-    const std::shared_ptr<attachment> a(new attachment(name, std::move(path)));
     // Each round ends with a segment, or was overtaken by another process: one that created the
     // name before us, or removed it after we had opened it.
     for (;;) {
@@ -197,46 +168,26 @@ inline std::shared_ptr<attachment> attachment::open(std::string_view name, std::
 }
 
 // False when the segment was removed under us (or, if it may be created, is not there).
-inline bool attachment::try_attach(const segment_geometry& g, std::uint64_t wanted) {
-    detail::unique_fd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!fd) {
-        if (errno == ENOENT && wanted != 0) return false;
-        if (errno == ENOENT)
-            throw not_found("assay: there is no segment '" + name_ +
-                            "' to attach to; give a size to create it");
-        struct stat s {};
-        const int error = errno;
-        const bool known = ::lstat(path_.c_str(), &s) == 0;
-        char mode[16] = {};
-        std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(s.st_mode & 07777));
-        detail::throw_errno(error, "open", name_,
-                            !known ? std::string()
-                                   : "it belongs to uid " + std::to_string(s.st_uid) +
-                                         " with mode " + mode + ", this process has uid " +
-                                         std::to_string(::geteuid()) +
-                                         "; its owner can grant access with "
-                                         "shm_options::permissions");
+template <class File>
+bool basic_attachment<File>::try_attach(const segment_geometry& g, std::uint64_t wanted) {
+    if (!file_.open(sizeof(segment_header))) {
+        if (wanted != 0) return false;
+        throw not_found("assay: there is no segment '" + name() +
+                        "' to attach to; give a size to create it");
     }
-    struct stat s {};
-    if (::fstat(fd.get(), &s) != 0) detail::throw_errno(errno, "fstat", name_, "");
-    if (!S_ISREG(s.st_mode) || static_cast<std::uint64_t>(s.st_size) < sizeof(segment_header))
-        throw mismatch("assay: '" + name_ + "' has " + std::to_string(s.st_size) +
-                       " bytes and is not a segment of this library; another program made it: "
-                       "choose another name, or remove " +
-                       path_);
-    map(fd.get(), static_cast<std::uint64_t>(s.st_size));  // the file's size, never the caller's
     try {
         validate(g, wanted);
         if (enter()) return true;
     } catch (...) {
-        unmap();
+        file_.close();
         throw;
     }
-    unmap();
+    file_.close();
     return false;
 }
 
-inline void attachment::validate(const segment_geometry& g, std::uint64_t wanted) const {
+template <class File>
+void basic_attachment<File>::validate(const segment_geometry& g, std::uint64_t wanted) const {
     const segment_header& h = header();
     // relaxed, all: written before the segment had a name, which the kernel orders; and read once.
     const auto version = h.version.load(relaxed);
@@ -246,46 +197,47 @@ inline void attachment::validate(const segment_geometry& g, std::uint64_t wanted
     const auto names = h.name_size.load(relaxed);
     const auto entries = h.entries.load(relaxed);
     const auto say = [&](const std::string& what, std::uint64_t theirs, std::uint64_t ours) {
-        throw mismatch("assay: segment '" + name_ + "' has " + what + " " + std::to_string(theirs) +
-                       ", this program has " + std::to_string(ours) +
+        throw mismatch("assay: segment '" + name() + "' has " + what + " " +
+                       std::to_string(theirs) + ", this program has " + std::to_string(ours) +
                        "; rebuild both with one version, or remove the segment");
     };
     if (h.magic.load(relaxed) != segment_header::magic_value &&
         order != __builtin_bswap32(segment_header::byte_order_value))
-        throw mismatch("assay: '" + name_ +
+        throw mismatch("assay: '" + name() +
                        "' is not a segment of this library; another program "
                        "made it: choose another name, or remove " +
-                       path_);
+                       file_.path());
     if (order != segment_header::byte_order_value)
         say("byte order mark", order, segment_header::byte_order_value);
     if (version != layout_version) say("layout version", version, layout_version);
     if (names != g.name_size || entries != g.entries)
-        throw mismatch("assay: segment '" + name_ + "' has a table of " + std::to_string(entries) +
+        throw mismatch("assay: segment '" + name() + "' has a table of " + std::to_string(entries) +
                        " entries with names of " + std::to_string(names) +
                        " bytes, this program expects " + std::to_string(g.entries) + " and " +
                        std::to_string(g.name_size) + "; use the same posix_shm type on both sides");
     if (print != g.fingerprint) say("layout fingerprint", print, g.fingerprint);
-    if (total != size_)
-        throw corrupt("assay: segment '" + name_ + "' says it has " + std::to_string(total) +
-                      " bytes, its file has " + std::to_string(size_) + "; remove " + path_);
-    if (size_ <= g.data_begin)
-        throw corrupt("assay: segment '" + name_ + "' is too small for its own table; remove " +
-                      path_);
-    if (wanted > size_)
-        throw mismatch("assay: segment '" + name_ + "' exists with " + std::to_string(size_) +
+    if (total != size())
+        throw corrupt("assay: segment '" + name() + "' says it has " + std::to_string(total) +
+                      " bytes, its file has " + std::to_string(size()) + "; remove " +
+                      file_.path());
+    if (size() <= g.data_begin)
+        throw corrupt("assay: segment '" + name() + "' is too small for its own table; remove " +
+                      file_.path());
+    if (wanted > size())
+        throw mismatch("assay: segment '" + name() + "' exists with " + std::to_string(size()) +
                        " bytes, requested were " + std::to_string(wanted) +
                        "; a segment never grows: attach with size 0, or unlink it first");
 }
 
 // Registers this process. False when the segment was removed meanwhile.
-inline bool attachment::enter() {
+template <class File>
+bool basic_attachment<File>::enter() {
     std::optional<owner_id> id;
     bool linked = true, full = false;
-    const bool decided = detail::patiently([&] {
+    const bool decided = File::patiently([&] {
         // While a slot of ours is locked, the last one to leave cannot remove the segment.
-        id = roll().enter(static_cast<std::uint32_t>(::getpid()));
-        struct stat s {};
-        linked = ::fstat(locks_.fd(), &s) == 0 && s.st_nlink > 0;
+        id = roll().enter(File::pid());
+        linked = file_.linked();
         full = !id && roll().count(nobody) == max_attachments;
         return id || !linked || full;  // else it is being removed right now
     });
@@ -296,30 +248,19 @@ inline bool attachment::enter() {
     }
     if (id) roll().leave(*id);
     if (!linked) return false;
-    if (decided)
-        throw no_space("assay: all " + std::to_string(max_attachments) +
-                       " attachments of segment '" + name_ + "' are in use by living processes");
-    detail::throw_errno(EBUSY, "attach", name_,
+    if (decided) throw_all_in_use();
+    detail::throw_errno(EBUSY, "attach", name(),
                         "a living but stopped process is removing it; continue or kill it");
 }
 
 // Makes the segment complete while it has no name, then names it: nobody can find half of it, and
 // if we die here nothing is left. False when somebody else took the name first.
-inline bool attachment::try_create(std::uint64_t size, const shm_options& options,
-                                   const segment_geometry& g, void (*format_table)(void*)) {
-    const detail::unique_fd fd(
-        ::open(detail::shm_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
-    if (!fd) {
-        if (errno == ENOSPC) detail::throw_no_memory(name_, size);
-        detail::throw_errno(errno, "create", name_,
-                            "/dev/shm must be a writable tmpfs that supports O_TMPFILE");
-    }
-    // The umask may have taken even our own access, which open_again needs.
-    if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) detail::throw_errno(errno, "fchmod", name_, "");
-    if (!reserve(fd.get(), size)) return false;
-    map(fd.get(), size);
-    segment_header& h = *new (base_) segment_header;
-    // relaxed, all: nobody else can reach the file; linkat publishes it, and the kernel orders.
+template <class File>
+bool basic_attachment<File>::try_create(std::uint64_t size, const shm_options& options,
+                                        const segment_geometry& g, void (*format_table)(void*)) {
+    if (!file_.create(size)) return false;
+    segment_header& h = *new (base()) segment_header;
+    // relaxed, all: nobody else can reach the file; link publishes it, and the kernel orders.
     h.magic.store(segment_header::magic_value, relaxed);
     h.version.store(layout_version, relaxed);
     h.byte_order.store(segment_header::byte_order_value, relaxed);
@@ -328,138 +269,53 @@ inline bool attachment::try_create(std::uint64_t size, const shm_options& option
     h.name_size.store(g.name_size, relaxed);
     h.entries.store(g.entries, relaxed);
     h.policy.store(static_cast<std::uint32_t>(options.policy), relaxed);
-    format_table(base_ + g.table_at);
-    id_ = *roll().enter(static_cast<std::uint32_t>(::getpid()));  // cannot fail: all slots are free
-    if (::fchmod(fd.get(), options.permissions) != 0)
-        detail::throw_errno(errno, "fchmod", name_, "");
-    const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
-    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    format_table(base() + g.table_at);
+    id_ = *roll().enter(File::pid());  // cannot fail: all slots are free
+    if (file_.link(options.permissions)) {
         created_ = entered_ = true;
         return true;
     }
-    const int error = errno;
-    unmap();
-    if (error == EEXIST) return false;
-    if (error == ENOSPC) detail::throw_no_memory(name_, size);
-    detail::throw_errno(error, "link", name_, error == ENOENT ? "is /proc mounted?" : "");
+    file_.close();
+    return false;
 }
 
-// Reserves the memory now, so that a full tmpfs is an error here instead of a SIGBUS later. False
-// when the name has appeared meanwhile: of several creators racing in a nearly full tmpfs each can
-// see the memory that the others hold for a moment, so "no space" is believed only after a while.
-inline bool attachment::reserve(int fd, std::uint64_t size) {
-    constexpr std::uint64_t piece = std::uint64_t{64}
-                                    << 20;  // a signal undoes one call: keep short
-    for (int patience = 0;; ++patience) {
-        int error = size > detail::available_bytes() ? ENOSPC : 0;
-        for (std::uint64_t done = 0; error == 0 && done < size;) {
-            const std::uint64_t n = std::min(piece, size - done);
-            error = ::posix_fallocate(fd, static_cast<off_t>(done), static_cast<off_t>(n));
-            if (error == 0) done += n;
-            if (error == EINTR) error = 0;
-        }
-        if (error == 0) return true;
-        if (error != ENOSPC) detail::throw_errno(error, "posix_fallocate", name_, "");
-        static_cast<void>(::ftruncate(fd, 0));  // let go of what we got, for the others
-        if (::access(path_.c_str(), F_OK) == 0) return false;
-        if (patience == 20) detail::throw_no_memory(name_, size);
-        // Not in step with the other creators: the address of a local differs between processes.
-        const auto jitter =
-            reinterpret_cast<std::uintptr_t>(&error) / 64 + std::uintptr_t(::getpid());
-        std::this_thread::sleep_for(std::chrono::microseconds(500 + jitter % 4096));
-    }
-}
-
-inline void attachment::map(int fd, std::uint64_t size) {
-    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
-        detail::throw_errno(errno, "mmap of " + std::to_string(size) + " bytes", name_, "");
-    base_ = static_cast<std::byte*>(at);
-    size_ = size;
-    locks_.replace(detail::open_again(fd));
-    if (locks_.fd() < 0) {
-        const int error = errno;
-        unmap();
-        detail::throw_errno(error, "open through /proc", name_, "is /proc mounted?");
-    }
-}
-
-inline void attachment::unmap() noexcept {
-    if (base_ != nullptr) ::munmap(base_, size_);
-    base_ = nullptr;
-    locks_.replace(detail::unique_fd());  // and with it every lock
-}
-
-inline void attachment::leave() noexcept {
-    if (base_ == nullptr) return;
+template <class File>
+void basic_attachment<File>::leave() noexcept {
+    if (base() == nullptr) return;
     if (entered_ && !inherited()) {
         const auto policy =
             static_cast<cleanup>(header().policy.load(relaxed));  // relaxed: constant
         roll().leave(id_);
         if (policy == cleanup::unlink_when_last_leaves) remove_if_last();
     }
-    unmap();
+    file_.close();
 }
 
 // All slot locks at once can be had only when no attachment is left; while we have them none can
 // begin. Our own slot is free already: of two who leave at once, the later one gets here alone.
-inline void attachment::remove_if_last() noexcept {
-    if (!locks_.try_lock_all_slots()) return;
-    if (detail::patiently([&] { return locks_.try_lock_name(); }) &&
-        detail::same_file(locks_.fd(), path_))
-        ::unlink(path_.c_str());
-    // unmap() closes the file, which releases both.
+template <class File>
+void basic_attachment<File>::remove_if_last() noexcept {
+    if (file_.try_lock_all_slots() && File::patiently([&] { return file_.try_lock_name(); }))
+        static_cast<void>(file_.unlink());
+    // Closing the file releases both.
 }
 
 // The first use of an identity in a forked child.
-inline owner_id attachment::renew() {
-    if (locks_.fd() < 0)
-        detail::throw_errno(EBADF, "use after fork", name_,
+template <class File>
+owner_id basic_attachment<File>::renew() {
+    if (!file_.is_open())
+        detail::throw_errno(EBADF, "use after fork", name(),
                             "the child could not open it again; attach in the child");
-    const auto id = roll().enter(static_cast<std::uint32_t>(::getpid()));
-    if (!id)
-        throw no_space("assay: all " + std::to_string(max_attachments) +
-                       " attachments of segment '" + name_ + "' are in use by living processes");
+    const auto id = roll().enter(File::pid());
+    if (!id) throw_all_in_use();
     entered_ = true;
     return *id;
 }
 
-inline attachment::roster& attachment::everyone_here() {
-    static roster r;
-    // The list is locked across fork, so that the child finds it whole.
-    static const int registered =
-        ::pthread_atfork([] { everyone_here().lock.lock(); }, [] { everyone_here().lock.unlock(); },
-                         [] {
-                             for (attachment* a = everyone_here().first; a != nullptr; a = a->next_)
-                                 a->forget_locks_of_parent();
-                             everyone_here().lock.unlock();
-                         });
-    static_cast<void>(registered);
-    return r;
-}
-
-inline void attachment::enlist() {
-    roster& r = everyone_here();
-    const std::lock_guard hold(r.lock);
-    next_ = r.first;
-    if (next_ != nullptr) next_->previous_ = this;
-    r.first = this;
-}
-
-inline void attachment::delist() noexcept {
-    roster& r = everyone_here();
-    const std::lock_guard hold(r.lock);
-    if (r.first == this) r.first = next_;
-    if (previous_ != nullptr) previous_->next_ = next_;
-    if (next_ != nullptr) next_->previous_ = previous_;
-}
-
-// In a forked child: the inherited descriptor shares the parent's locks, which would keep a dead
-// parent alive for as long as we run. Put an open file of our own under the same number.
-inline void attachment::forget_locks_of_parent() noexcept {
-    if (locks_.fd() < 0) return;
-    const detail::unique_fd own = detail::open_again(locks_.fd());
-    if (!own || ::dup3(own.get(), locks_.fd(), O_CLOEXEC) < 0) locks_.replace(detail::unique_fd());
+template <class File>
+void basic_attachment<File>::throw_all_in_use() const {
+    throw no_space("assay: all " + std::to_string(max_attachments) + " attachments of segment '" +
+                   name() + "' are in use by living processes");
 }
 
 }  // namespace assay::inline ASSAY_ABI

@@ -26,7 +26,6 @@ namespace assay::inline ASSAY_ABI {
 using owner_id = std::uint32_t;
 
 inline constexpr owner_id nobody = 0;
-inline constexpr unsigned owner_slot_bits = 10;  // 1024 attachments to one segment at a time
 inline constexpr std::uint32_t max_attachments = 1u << owner_slot_bits;
 
 // Incarnations count from 1, so that no id is `nobody`, and leave the top bit to owned_lock. They

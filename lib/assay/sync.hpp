@@ -156,6 +156,10 @@ inline void pause() noexcept {
 // The backend's choice, because a checker that explores every order of events needs no spinning.
 inline constexpr unsigned spin_limit = 100;
 
+// Room for 1024 attachments to one segment at a time (owner.hpp). The backend's choice as well: a
+// checker has few processes.
+inline constexpr unsigned owner_slot_bits = 10;
+
 [[nodiscard]] inline deadline now() noexcept { return clock::now(); }
 
 // Sleeps while `w` holds `seen`, until a wake or `until`. False when the deadline passed. May wake
