@@ -212,8 +212,8 @@ checker::answer environment::access_directly(std::size_t offset, const checker::
 void environment::read(const void* at, void* to, std::size_t bytes, const checker::place& from) {
     const std::size_t offset = offset_of(at, bytes, from);
     if (phase_ == phase::processes) {
-        runtime_->plain_read(cell_at(offset, bytes, from), from,
-                             static_cast<std::uint32_t>(offset));
+        runtime_->plain(checker::kind::read, cell_at(offset, bytes, from), from,
+                        static_cast<std::uint32_t>(offset));
     } else {
         count_step();
     }
@@ -224,8 +224,8 @@ void environment::write(void* at, const void* value, std::size_t bytes,
                         const checker::place& from) {
     const std::size_t offset = offset_of(at, bytes, from);
     if (phase_ == phase::processes) {
-        runtime_->plain_write(cell_at(offset, bytes, from), from,
-                              static_cast<std::uint32_t>(offset));
+        runtime_->plain(checker::kind::write, cell_at(offset, bytes, from), from,
+                        static_cast<std::uint32_t>(offset));
     } else if (phase_ == phase::prepare && runtime_ != nullptr) {
         runtime_->initialise(cell_at(offset, bytes, from));
     }

@@ -379,29 +379,21 @@ void runtime::look_for_changes(process& p) {
 
 // --- plain memory ------------------------------------------------------------------------------
 
-void runtime::plain_read(cell_id c, const place& at, std::uint32_t offset) {
+void runtime::plain(kind what, cell_id c, const place& at, std::uint32_t offset) {
     const own_allocations guard;
     process& p = processes_[self_];
+    const bool writes = what == kind::write;
+    if (writes) {
+        if (search_->allowed().crashes > 0 && options_.crash_between_plain_writes) point();
+        changes(p);
+    }
     const race_detector::access mine{
         static_cast<std::uint16_t>(self_), p.position,
-        sites_.find(at, kind::read, op::none, order::relaxed, order::relaxed).id, false};
+        sites_.find(at, what, op::none, order::relaxed, order::relaxed).id, writes};
     if (trace_ != nullptr) note(mine, c, offset);
     race_detector::access other;
-    const auto outcome = races_.read(c, mine, known(), other);
-    if (outcome != race_detector::outcome::fine) check_race(outcome, mine, other);
-}
-
-void runtime::plain_write(cell_id c, const place& at, std::uint32_t offset) {
-    const own_allocations guard;
-    process& p = processes_[self_];
-    if (search_->allowed().crashes > 0 && options_.crash_between_plain_writes) point();
-    changes(p);
-    const race_detector::access mine{
-        static_cast<std::uint16_t>(self_), p.position,
-        sites_.find(at, kind::write, op::none, order::relaxed, order::relaxed).id, true};
-    if (trace_ != nullptr) note(mine, c, offset);
-    race_detector::access other;
-    const auto outcome = races_.write(c, mine, known(), other);
+    const auto outcome =
+        writes ? races_.write(c, mine, known(), other) : races_.read(c, mine, known(), other);
     if (outcome != race_detector::outcome::fine) check_race(outcome, mine, other);
 }
 

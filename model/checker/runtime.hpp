@@ -116,9 +116,8 @@ public:
     // A mark at the current place in the program: how many events, and what is known there.
     [[nodiscard]] clock known() const;
     [[nodiscard]] std::size_t position() const { return processes_[self_].position; }
-    // `offset` of the cell is for those who look at the trace.
-    void plain_read(cell_id c, const place& at, std::uint32_t offset = 0);
-    void plain_write(cell_id c, const place& at, std::uint32_t offset = 0);
+    // A read or a write of plain memory. `offset` is for those who look at the trace.
+    void plain(kind what, cell_id c, const place& at, std::uint32_t offset = 0);
     void initialise(cell_id c) {
         const own_allocations guard;
         races_.initialise(c);

@@ -87,12 +87,12 @@ void engine_program::run_thread(mc::runtime& r, thread& t) {
         t.registers = run.registers();
         const auto l = static_cast<std::size_t>(step->location);
         if (step->kind == op::read) {
-            r.plain_read(static_cast<mc::cell_id>(l), here);
+            r.plain(mc::kind::read, static_cast<mc::cell_id>(l), here);
             run.done(plain_[l]);
             continue;
         }
         if (step->kind == op::write) {
-            r.plain_write(static_cast<mc::cell_id>(l), here);
+            r.plain(mc::kind::write, static_cast<mc::cell_id>(l), here);
             plain_[l] = step->arg;
             run.done();
             continue;
