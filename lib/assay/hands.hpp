@@ -96,7 +96,7 @@ public:
     // Gives back what this process took. After a fork, the parent's hands are not the child's.
     ~hands() {
         for (std::uint32_t i = 0; i < Hands; ++i)
-            if (seats_[i].taken == epoch()) free(records_[i]);
+            if (seats_[i].taken == detail::epoch()) free(records_[i]);
     }
 
     // In fresh memory: hand i gets the node after those of the slots and of the hands before it.
@@ -113,7 +113,7 @@ public:
     // living have taken all of them, and what membership::self() throws.
     template <class Use>
     [[gnu::always_inline]] auto with_hand(Use use) {
-        if (thread() == home_thread_ && home_epoch_ == epoch()) [[likely]]
+        if (thread() == home_thread_ && home_epoch_ == detail::epoch()) [[likely]]
             return use(home_);
         return elsewhere(use);
     }
@@ -145,11 +145,8 @@ private:
     struct loan {
         seat& from;
         // release [hands:loan]: the grip and the spare node, to the next thread.
-        ~loan() { from.idle.store(epoch(), release); }
+        ~loan() { from.idle.store(detail::epoch(), release); }
     };
-
-    // Changes when this process is forked from one with this handle. Never the initial value.
-    [[nodiscard]] static unsigned epoch() noexcept { return detail::fork_depth + 1; }
 
     // Tells apart the living threads of this process.
     [[nodiscard]] static const void* thread() noexcept {
@@ -161,7 +158,7 @@ private:
     [[gnu::noinline]] auto elsewhere(Use use) {
         if (thread() == home_thread_) {  // its first operation, or its copy's in a forked child
             home_ = seats_[take(owner_slot(me_.self()) % Hands)].held;
-            home_epoch_ = epoch();
+            home_epoch_ = detail::epoch();
             return use(home_);
         }
         const loan lent{borrow()};
@@ -173,7 +170,7 @@ private:
         const auto start =
             static_cast<std::uint32_t>((reinterpret_cast<std::uintptr_t>(thread()) >> 6) % Hands);
         for (std::uint32_t n = 0, i = start; n < Hands; ++n, i = (i + 1) % Hands) {
-            unsigned mine = epoch();
+            unsigned mine = detail::epoch();
             // relaxed: decides only whether to try; on failure another thread was quicker.
             // acquire [hands:loan]: the grip and the spare node, from the last thread.
             if (seats_[i].idle.load(relaxed) == mine &&
@@ -194,7 +191,7 @@ private:
                 if (!records_[i].owner.compare_exchange(seen, self, acquire, relaxed)) continue;
                 // relaxed: ours now.
                 const std::uint64_t node = records_[i].own.load(relaxed);
-                seats_[i].taken = epoch();
+                seats_[i].taken = detail::epoch();
                 if (node > last_node_) fail("a hand has a node that does not exist");
                 seats_[i].held = {&records_[i], node, fresh_};
                 return i;

@@ -52,11 +52,13 @@ namespace detail {
 // Number of forks between the first process of the program and this one.
 inline unsigned fork_depth = 0;
 
-inline unsigned watch_forks() noexcept {
+inline void watch_forks() noexcept {
     static const bool registered = pthread_atfork(nullptr, nullptr, [] { ++fork_depth; }) == 0;
     static_cast<void>(registered);
-    return fork_depth;
 }
+
+// Changes when this process is forked from one that looked. Never 0.
+[[nodiscard]] inline unsigned epoch() noexcept { return fork_depth + 1; }
 
 }  // namespace detail
 
@@ -70,9 +72,9 @@ public:
     // This process's id. After a fork the child has none of its own: its first call registers it,
     // which may throw no_space when all attachment slots are taken. Otherwise one comparison.
     [[nodiscard]] owner_id self() {
-        if (depth_ != detail::fork_depth) [[unlikely]] {
+        if (inherited()) [[unlikely]] {
             id_ = renew();
-            depth_ = detail::fork_depth;
+            epoch_ = detail::epoch();
         }
         return id_;
     }
@@ -82,16 +84,16 @@ public:
     [[nodiscard]] virtual bool alive(owner_id id) const noexcept = 0;
 
 protected:
-    membership() noexcept : depth_(detail::watch_forks()) {}
+    membership() noexcept { detail::watch_forks(); }
     ~membership() = default;
 
     [[nodiscard]] virtual owner_id renew() = 0;
-    [[nodiscard]] bool inherited() const noexcept { return depth_ != detail::fork_depth; }
+    [[nodiscard]] bool inherited() const noexcept { return epoch_ != detail::epoch(); }
 
     owner_id id_ = nobody;
 
 private:
-    unsigned depth_;
+    unsigned epoch_ = detail::epoch();
 };
 
 // A lock in shared memory that survives the death of its holder: a futex mutex with three states
