@@ -362,8 +362,7 @@ public:
 
     // Throws std::invalid_argument, naming the limit: a name is never cut.
     static void check_name(std::string_view name) {
-        if (name.empty() || name.size() > max_name_size ||
-            name.find('\0') != std::string_view::npos)
+        if (!is_name(name))
             // The name comes last: a zero byte in it ends the text of what().
             throw std::invalid_argument(
                 "assay: a name of an entry has 1 to " + std::to_string(max_name_size) +
@@ -372,6 +371,12 @@ public:
     }
 
 private:
+    // Entries store names padded with zero bytes: one in the middle would be cut there.
+    [[nodiscard]] static bool is_name(std::string_view text) noexcept {
+        return !text.empty() && text.size() <= max_name_size &&
+               text.find('\0') == std::string_view::npos;
+    }
+
     struct range {
         std::uint64_t begin, end;
     };
@@ -391,7 +396,7 @@ private:
     // it is found; if it moved, there was a moment between in which it was absent.
     [[nodiscard]] std::optional<std::pair<std::size_t, description>> locate(
         std::string_view name) const noexcept {
-        if (name.size() > max_name_size) return std::nullopt;
+        if (!is_name(name)) return std::nullopt;
         const auto wanted = entry::name_words(name);
         for (std::size_t i = 0; i < MaxEntries; ++i)
             if (const auto d = shared_->entries[i].read_if(wanted)) return std::pair{i, *d};
