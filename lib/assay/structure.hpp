@@ -55,10 +55,10 @@ protected:
                             "'; give a count to create it");
         if (!d)
             d = names
-                    .open_or_create(name,
-                                    {Derived::size_bytes(count), alignment(),
-                                     Derived::structure_kind, sizeof(T), count, type_tag<T>},
-                                    format)
+                    .create(name,
+                            {Derived::size_bytes(count), alignment(), Derived::structure_kind,
+                             sizeof(T), count, type_tag<T>},
+                            format)
                     .first;
         check(*d, count);
         memory_ = static_cast<std::byte*>(segment.get_base_addr()) + d->offset;

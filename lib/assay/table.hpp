@@ -255,8 +255,15 @@ public:
     template <class Format>
     std::pair<description, bool> open_or_create(std::string_view name, const placement& wanted,
                                                 Format&& format) {
-        check_name(name);
         if (const auto d = describe(name)) return {*d, false};
+        return create(name, wanted, format);
+    }
+
+    // The same for a caller who has just seen that there is none: looks only under the lock.
+    template <class Format>
+    std::pair<description, bool> create(std::string_view name, const placement& wanted,
+                                        Format&& format) {
+        check_name(name);
         const guard hold(*this);
         if (const auto d = describe(name)) return {*d, false};  // somebody was faster
         if (!plausible(wanted.size_bytes, wanted.alignment))
