@@ -43,7 +43,7 @@ struct options {
 std::vector<test> all_tests() {
     std::vector<test> all;
     for (const auto& some :
-         {queue_tests(), object_pool_tests(), ring_buffer_tests(), broken_tests()})
+         {queue_tests(), object_pool_tests(), ring_buffer_tests(), broken_tests(), corpus_tests()})
         all.insert(all.end(), some.begin(), some.end());
     return all;
 }

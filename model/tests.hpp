@@ -11,6 +11,7 @@ namespace assay::model {
 [[nodiscard]] std::vector<test> object_pool_tests();
 [[nodiscard]] std::vector<test> ring_buffer_tests();
 [[nodiscard]] std::vector<test> broken_tests();  // canaries: each must fail, as stated
+[[nodiscard]] std::vector<test> corpus_tests();  // bugs of other projects (corpus/README.md)
 
 // One process dies, at any place: any process, or one of the set `who` (a bit each).
 [[nodiscard]] inline checker::settings one_death(std::uint32_t who = ~std::uint32_t{0}) {
