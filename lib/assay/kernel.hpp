@@ -58,12 +58,9 @@ public:
 
     [[nodiscard]] bool try_lock(std::uint32_t slot) noexcept { return set(F_WRLCK, slot_at(slot)); }
     void unlock(std::uint32_t slot) noexcept { static_cast<void>(set(F_UNLCK, slot_at(slot))); }
-    [[nodiscard]] bool held(std::uint32_t slot) const noexcept {
-        struct flock lock = describe(F_WRLCK, slot_at(slot), 1);
-        // A file we cannot ask about counts as locked: nothing is taken from anyone on the
-        // strength of a failed question.
-        return ::fcntl(fd_.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
-    }
+    // By another open file than ours.
+    [[nodiscard]] bool held(std::uint32_t slot) const noexcept { return held(slot_at(slot), 1); }
+    [[nodiscard]] bool any_held() const noexcept { return held(slot_locks, max_attachments); }
 
     [[nodiscard]] bool try_lock_all_slots() noexcept {
         return set(F_WRLCK, slot_locks, max_attachments);
@@ -77,6 +74,12 @@ public:
 private:
     static off_t slot_at(std::uint32_t slot) noexcept {
         return slot_locks + static_cast<off_t>(slot);
+    }
+    [[nodiscard]] bool held(off_t start, off_t length) const noexcept {
+        struct flock lock = describe(F_WRLCK, start, length);
+        // A file we cannot ask about counts as locked: nothing is taken from anyone on the
+        // strength of a failed question.
+        return ::fcntl(fd_.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
     }
     bool set(short type, off_t start, off_t length = 1) noexcept {
         struct flock lock = describe(type, start, length);

@@ -51,6 +51,19 @@ public:
                                          attachment_->base(), geometry().data_begin,
                                          attachment_->size(), *attachment_)) {}
 
+    // What this type expects of the bytes of a segment; attaching compares it.
+    [[nodiscard]] static constexpr segment_geometry geometry() noexcept {
+        constexpr std::uint64_t table_at = align_up(sizeof(segment_header), line_size);
+        constexpr std::uint64_t data_begin = align_up(table_at + Table::size_bytes(), line_size);
+        return {hash_words({layout_version, sizeof(segment_header), alignof(segment_header),
+                            offsetof(segment_header, registry), sizeof(registry_layout),
+                            offsetof(registry_layout, slots), max_attachments, owner_slot_bits,
+                            owner_incarnation_bits, line_size, Table::fingerprint(), table_at,
+                            data_begin}),
+                static_cast<std::uint32_t>(Table::max_name_size + 1),
+                static_cast<std::uint32_t>(Table::max_entries), table_at, data_begin};
+    }
+
     // The smallest size_bytes that leaves `data_bytes` for entries.
     [[nodiscard]] static constexpr std::uint64_t size_for(std::uint64_t data_bytes) noexcept {
         return geometry().data_begin + data_bytes;
@@ -87,18 +100,6 @@ public:
     [[nodiscard]] const std::shared_ptr<attachment>& hold() const noexcept { return attachment_; }
 
 private:
-    [[nodiscard]] static constexpr segment_geometry geometry() noexcept {
-        constexpr std::uint64_t table_at = align_up(sizeof(segment_header), line_size);
-        constexpr std::uint64_t data_begin = align_up(table_at + Table::size_bytes(), line_size);
-        return {hash_words({layout_version, sizeof(segment_header), alignof(segment_header),
-                            offsetof(segment_header, registry), sizeof(registry_layout),
-                            offsetof(registry_layout, slots), max_attachments, owner_slot_bits,
-                            owner_incarnation_bits, line_size, Table::fingerprint(), table_at,
-                            data_begin}),
-                static_cast<std::uint32_t>(Table::max_name_size + 1),
-                static_cast<std::uint32_t>(Table::max_entries), table_at, data_begin};
-    }
-
     std::shared_ptr<attachment> attachment_;
     std::unique_ptr<Table> table_;
 };
