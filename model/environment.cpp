@@ -105,7 +105,7 @@ void environment::observe(void (*f)(void*), void* argument) {
     observing_ = false;
 }
 
-// --- translation -----------------------------------------------------------------------------------
+// --- identical processes -------------------------------------------------------------------------
 
 namespace {
 
@@ -114,6 +114,29 @@ namespace {
 }
 
 }  // namespace
+
+std::size_t environment::own_number() {
+    if (phase_ == phase::processes)
+        refuse_identity(self(), "it asks for its own number (self(), member)", {});
+    return self();
+}
+
+void environment::refuse_identity(std::size_t process, const char* what,
+                                  const checker::place& from) {
+    if (!runtime_->identical(process)) return;
+    fail(checker::verdict::misuse, "process " + std::to_string(process) +
+                                       " is declared identical to others, and " + what +
+                                       (from.line() == 0 ? "" : ", at " + line(from)) +
+                                       "; declare it with scenario::process");
+}
+
+void environment::refuse_address(checker::value v, const checker::place& from) {
+    for (const std::byte* const m : mappings_)
+        if (v - reinterpret_cast<std::uintptr_t>(m) < memory_bytes)
+            refuse_identity(self(), "it stores an address, which differs from theirs", from);
+}
+
+// --- translation -----------------------------------------------------------------------------------
 
 std::size_t environment::offset_of(const void* at, std::size_t bytes, const checker::place& from) {
     const auto address = reinterpret_cast<std::uintptr_t>(at);
@@ -179,6 +202,8 @@ checker::answer environment::access(const void* at, const checker::request& what
                                     const checker::place& from) {
     const std::size_t offset = offset_of(at, what.size, from);
     if (phase_ != phase::processes) return access_directly(offset, what);
+    if (what.size == sizeof(void*) && runtime_->identical(self()))
+        refuse_address(what.operand, from);
     checker::request r = what;
     r.loc = word_at(offset, what.size, from);
     return runtime_->perform(r, from);
@@ -253,6 +278,7 @@ bool environment::wait(const void* word, std::uint32_t seen, bool timed,
         count_step();
         return true;  // woken for no reason: nobody else could
     }
+    refuse_identity(self(), "it sleeps, in a queue that holds its number", from);
     return runtime_->sleep(sleepers_of(offset), word_at(offset, 4, from), seen, timed, from);
 }
 
@@ -264,7 +290,10 @@ int environment::wake(const void* word, int count, const checker::place& from) {
 
 bool environment::alive(std::size_t process, const checker::place& from) {
     if (process >= processes()) return true;
-    if (phase_ == phase::processes) return runtime_->alive(process, from);
+    if (phase_ == phase::processes) {
+        refuse_identity(process, "somebody asks whether it has died", from);
+        return runtime_->alive(process, from);
+    }
     return phase_ == phase::prepare ||
            runtime_->state_of(process) != checker::runtime::state::crashed;
 }

@@ -54,6 +54,8 @@ public:
 
     // --- who am I, who lives
     [[nodiscard]] std::size_t self() const noexcept;  // processes() for the observer
+    // The same for the program, which is refused if it is to be one of several identical ones.
+    [[nodiscard]] std::size_t own_number();
     [[nodiscard]] std::size_t processes() const noexcept { return mappings_.size() - 1; }
     [[nodiscard]] bool alive(std::size_t process, const checker::place& from);
     [[nodiscard]] checker::runtime& running() noexcept { return *runtime_; }
@@ -84,6 +86,9 @@ private:
                const checker::place& from);
     checker::answer access_directly(std::size_t offset, const checker::request& what);
     void count_step();
+    // An identical process must not do what tells it from the others.
+    void refuse_identity(std::size_t process, const char* what, const checker::place& from);
+    void refuse_address(checker::value v, const checker::place& from);
 
     static thread_local environment* current_;
 

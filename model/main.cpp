@@ -38,6 +38,7 @@ struct options {
     std::size_t events = 0;
     bool break_on_failure = false;
     std::string checkpoint, resume;
+    bool no_symmetry = false;
 };
 
 std::vector<test> all_tests() {
@@ -100,6 +101,7 @@ checker::settings settings_of(const test& t, const options& o) {
     checker::settings how = t.how;
     how.workers = o.jobs;
     how.force_sc = o.force_sc;
+    how.use_symmetry = !o.no_symmetry;
     for (const unsigned p : o.without) how.running.left_out |= 1u << p;
     if (o.events > 0) how.running.max_events = o.events;
     if (o.seconds > 0) how.stop_at.seconds = o.seconds;
@@ -155,6 +157,7 @@ std::string command(const std::string& what, const options& o) {
     for (const unsigned p : o.without) line += " --without " + std::to_string(p);
     if (o.events > 0) line += " --events " + std::to_string(o.events);
     for (const auto& w : o.weaken) line += " --weaken " + w;
+    if (o.no_symmetry) line += " --no-symmetry";
     return line + (o.force_sc ? " --force-sc" : "");
 }
 
@@ -312,6 +315,9 @@ checker::verdict run_one(const test& t, const options& o, assay_stage::report& r
                   static_cast<unsigned long long>(r.blocked), r.seconds,
                   r.seconds > 0 ? static_cast<double>(r.executions + r.blocked) / r.seconds : 0.0);
     c.detail = rate;
+    if (r.stands_for > r.executions)
+        c.detail +=
+            ", for " + std::to_string(r.stands_for) + " with identical processes told apart";
     if (r.what != checker::verdict::verified)
         c.detail += std::string("; ") + bound_of(r) + checker::name(r.what) + ": " + r.message;
     c.detail += problem;
@@ -431,6 +437,8 @@ int main(int argc, char** argv) {
         command->add_option("--without", o.without, "leave out this process, from 0 (repeatable)")
             ->check(CLI::Range(0, static_cast<int>(assay::checker::max_processes) - 1));
         command->add_option("--events", o.events, "at most so many events per process");
+        command->add_flag("--no-symmetry", o.no_symmetry,
+                          "also executions that differ only in which identical process is which");
         command->add_flag("--force-sc", o.force_sc, "make every atomic access seq_cst");
     }
     try {

@@ -41,9 +41,9 @@ void check(bool condition, const char* what, const checker::place& at) {
 }
 
 bool died(std::size_t p, const checker::place& at) { return !environment::current()->alive(p, at); }
-std::size_t self() { return environment::current()->self(); }
+std::size_t self() { return environment::current()->own_number(); }
 
-std::size_t member::self_now() { return environment::current()->self(); }
+std::size_t member::self_now() { return environment::current()->own_number(); }
 
 bool member::alive(owner_id id) const noexcept {
     return environment::current()->alive(owner_slot(id), checker::place::current());
@@ -91,18 +91,29 @@ private:
 
 }  // namespace
 
-std::vector<std::string> process_names(scenario::body body) {
+namespace {
+
+struct shape {
+    std::vector<std::string> names;
+    checker::process_groups identical;  // empty: none
+};
+
+shape shape_of(scenario::body body) {
     checker::location_table none(0);
     environment e(0, none);
     e.begin_run(nullptr);
     scenario s(e, nullptr, nullptr);
     body(s);
-    std::vector<std::string> names;
-    for (std::size_t p = 0; p < s.processes(); ++p) names.emplace_back(s.name(p));
-    return names;
+    shape found;
+    bool any = false;
+    for (std::size_t p = 0; p < s.processes(); ++p) {
+        found.names.emplace_back(s.name(p));
+        found.identical.push_back(s.group(p));
+        any = any || s.group(p) != 0;
+    }
+    if (!any) found.identical.clear();
+    return found;
 }
-
-namespace {
 
 checker::subject_maker maker(scenario::body body, std::size_t processes) {
     return [=](checker::location_table& words) {
@@ -112,9 +123,12 @@ checker::subject_maker maker(scenario::body body, std::size_t processes) {
 
 }  // namespace
 
+std::vector<std::string> process_names(scenario::body body) { return shape_of(body).names; }
+
 checker::result explore(scenario::body body, const checker::settings& how,
                         const checker::observer& watch) {
-    const std::size_t n = process_names(body).size();
+    const shape of = shape_of(body);
+    const std::size_t n = of.names.size();
     if (n == 0 || n > checker::max_processes) {
         checker::result r;
         r.what = checker::verdict::nothing_explored;
@@ -122,13 +136,18 @@ checker::result explore(scenario::body body, const checker::settings& how,
             n == 0 ? "the scenario has no processes" : "the scenario has too many processes";
         return r;
     }
-    return checker::explore(n, maker(body, n), how, watch);
+    checker::settings complete = how;
+    complete.allowed.identical = of.identical;
+    return checker::explore(n, maker(body, n), complete, watch);
 }
 
 checker::result replay(scenario::body body, const checker::settings& how,
                        const std::string& script) {
-    const std::size_t n = process_names(body).size();
-    return checker::replay(n, maker(body, n), how, script);
+    const shape of = shape_of(body);
+    const std::size_t n = of.names.size();
+    checker::settings complete = how;
+    complete.allowed.identical = of.identical;
+    return checker::replay(n, maker(body, n), complete, script);
 }
 
 }  // namespace assay::model

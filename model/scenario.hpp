@@ -42,6 +42,18 @@ public:
     void process(const char* name, F f) {
         actors_.push_back(keep(name, std::move(f)));
     }
+    // The same for n processes that run copies of f. Of executions that differ only in which of
+    // them is which, one is explored (checker/symmetry.hpp), so they must not know who they are:
+    // self(), member, died() of one of them, and an address in shared memory are refused. Nor may
+    // the final check tell them apart.
+    template <class F>
+    void identical(const char* name, std::size_t n, F f) {
+        ++groups_;
+        for (; n > 0; --n) {
+            actors_.push_back(keep(name, f));
+            actors_.back().group = groups_;
+        }
+    }
     // What must hold when all processes have ended. Not called in an execution in which one is
     // blocked: that is an error by itself, unless it is merely slow.
     template <class F>
@@ -60,6 +72,8 @@ public:
     ~scenario();
     [[nodiscard]] std::size_t processes() const noexcept { return actors_.size(); }
     [[nodiscard]] const char* name(std::size_t p) const noexcept { return actors_[p].name; }
+    // Equal numbers: identical processes. 0: no other is like this one.
+    [[nodiscard]] std::uint8_t group(std::size_t p) const noexcept { return actors_[p].group; }
     [[nodiscard]] bool has_run() const noexcept { return has_run_; }
 
 private:
@@ -68,6 +82,7 @@ private:
         void* f = nullptr;
         void (*call)(void*) = nullptr;
         void (*destroy)(void*) = nullptr;
+        std::uint8_t group = 0;
     };
 
     template <class F>
@@ -75,7 +90,7 @@ private:
         static_assert(alignof(F) <= alignof(std::max_align_t));
         used_ = (used_ + alignof(F) - 1) / alignof(F) * alignof(F);
         const bool fits = used_ + sizeof(F) <= sizeof(arena_);
-        actor a{name, nullptr, [](void* p) { (*static_cast<F*>(p))(); }, nullptr};
+        actor a{name, nullptr, [](void* p) { (*static_cast<F*>(p))(); }, nullptr, 0};
         if (fits) {
             a.f = new (arena_ + used_) F(std::move(f));
             a.destroy = [](void* p) { static_cast<F*>(p)->~F(); };
@@ -92,6 +107,7 @@ private:
     checker::search* search_;
     std::vector<actor> actors_;
     actor last_;
+    std::uint8_t groups_ = 0;
     bool has_run_ = false;
     alignas(std::max_align_t) std::byte arena_[1024];
     std::size_t used_ = 0;

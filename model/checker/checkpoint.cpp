@@ -11,7 +11,7 @@ namespace assay::checker {
 
 namespace {
 
-constexpr char magic[] = "assay-model checkpoint 1\n";
+constexpr char magic[] = "assay-model checkpoint 2\n";
 
 // Reads or writes, in the same order: what is written can be read.
 class transfer {
@@ -98,6 +98,7 @@ void pass_locations(transfer& io, location_table& table) {
 void pass(transfer& io, checkpoint& c) {
     io(c.so_far);
     io(c.hit_event_bound);
+    io(c.symmetry_misled);
     pass_locations(io, *c.locations);
     c.sites.resize(io.size(c.sites.size(), 1));
     for (site& s : c.sites) pass_site(io, s);

@@ -19,7 +19,9 @@ namespace assay::checker {
 struct counts {
     std::uint64_t executions = 0;
     std::uint64_t blocked = 0;  // executions in which a process waits for what others hide
-    std::uint64_t runs = 0;     // of the program
+    // Executions that these stand for: more, where identical processes are not told apart.
+    std::uint64_t stands_for = 0;
+    std::uint64_t runs = 0;  // of the program
     std::uint64_t accesses = 0;
     std::uint64_t revisits = 0;
     std::uint64_t rejected = 0;
@@ -30,6 +32,7 @@ struct counts {
 struct checkpoint {
     counts so_far;
     bool hit_event_bound = false;
+    bool symmetry_misled = false;  // so it is not used
     std::shared_ptr<location_table> locations;
     std::vector<site> sites;
     std::vector<search::task> open;

@@ -138,6 +138,11 @@ private:
             if (how_->check_liveness)
                 if (const auto f = classify(s.current(), r)) r.fail(f->what, f->message);
         }
+        if (!r.failed() && s.symmetry_misleads()) {
+            symmetry_misleads_ = true;
+            end(verdict::bounded, "symmetry");
+            return false;
+        }
         if (r.failed()) {
             ++mine.executions;
             if (how_->smallest != verdict::verified) {
@@ -149,6 +154,7 @@ private:
             return false;
         }
         ++(r.complete() ? mine.executions : mine.blocked);
+        if (r.complete()) mine.stands_for += s.stands_for();
         if (*watch_) (*watch_)(s, r);
         return !reached_a_bound(runs, mine);
     }
@@ -221,6 +227,7 @@ private:
             open_.push_back(std::move(*t));
         out_.executions += mine.executions;
         out_.blocked += mine.blocked;
+        out_.stands_for += mine.stands_for;
         out_.runs += mine.runs;
         out_.accesses += r.stats().accesses;
         out_.revisits += s.stats().revisits;
@@ -230,6 +237,7 @@ private:
     }
 
     result finish() {
+        out_.symmetry_misled = symmetry_misleads_ || how_->symmetry_misled;
         if (out_.what == verdict::verified && hit_event_bound_) {
             out_.what = verdict::bounded;
             out_.message = "events per process";
@@ -251,6 +259,7 @@ private:
         auto open = std::make_shared<checkpoint>();
         open->so_far = out_;
         open->hit_event_bound = hit_event_bound_;
+        open->symmetry_misled = out_.symmetry_misled;
         open->locations = locations_;
         open->sites = out_.sites;
         open->open = std::move(open_);
@@ -272,6 +281,7 @@ private:
     std::atomic<std::uint64_t> all_runs_{0};
     std::atomic<bool> hit_event_bound_{false};
     std::atomic<bool> ended_{false};
+    std::atomic<bool> symmetry_misleads_{false};
     std::mutex mutex_;
     std::vector<search::task> open_;
     result out_;
@@ -296,7 +306,10 @@ std::string describe(const settings& how) {
         line("races", how.running.check_races) +
         line("death between plain writes", how.running.crash_between_plain_writes) +
         line("left out", how.running.left_out) + line("liveness", how.check_liveness) +
-        line("force-sc", how.force_sc);
+        line("force-sc", how.force_sc) + line("symmetry", how.use_symmetry);
+    text += "identical processes:";
+    for (const auto group : r.identical) text += " " + std::to_string(group);
+    text += "\n";
     for (const weakening& w : how.weaker)
         text += "weaker: " + w.file + ":" + std::to_string(w.line) + "=" +
                 std::to_string(static_cast<int>(w.use)) + (w.of_failure ? " on failure\n" : "\n");
@@ -305,7 +318,19 @@ std::string describe(const settings& how) {
 
 result explore(std::size_t processes, const subject_maker& make, const settings& how,
                const observer& watch) {
-    return exploration(processes, make, how, watch).run();
+    settings one_by_one = how;
+    one_by_one.allowed.identical.clear();
+    // With a process left out, the others that are like it are no longer exchangeable with it.
+    bool misled = how.resume && how.resume->symmetry_misled;
+    if (how.use_symmetry && !misled && how.running.left_out == 0 &&
+        !how.allowed.identical.empty()) {
+        result r = exploration(processes, make, how, watch).run();
+        if (!r.symmetry_misled) return r;
+        misled = true;
+        one_by_one.resume = nullptr;
+    }
+    one_by_one.symmetry_misled = misled;
+    return exploration(processes, make, one_by_one, watch).run();
 }
 
 // The program runs twice: along the script, to get the graph that the execution starts from, and
@@ -313,9 +338,11 @@ result explore(std::size_t processes, const subject_maker& make, const settings&
 result replay(std::size_t processes, const subject_maker& make, const settings& how,
               const std::string& text) {
     script choices(text);
+    rules allowed = how.allowed;
+    if (!how.use_symmetry) allowed.identical.clear();
     const auto locations = std::make_shared<location_table>(processes);
     site_table sites(how.weaker, how.force_sc);
-    search s(processes, *locations, how.allowed);
+    search s(processes, *locations, allowed);
     runtime r(processes, how.running, sites);
     const auto program = make(*locations);
 

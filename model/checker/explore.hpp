@@ -46,6 +46,8 @@ struct settings {
     limits stop_at;
     unsigned workers = 1;
     bool check_liveness = true;
+    bool use_symmetry = true;      // of processes that the program says are identical
+    bool symmetry_misled = false;  // it was tried, and cannot be used (symmetry.hpp)
     std::vector<weakening> weaker;
     bool force_sc = false;
     bool keep_open_work = false;                     // result::open, when stopped at a bound
@@ -65,6 +67,7 @@ struct result : counts {
     std::string message;  // of a failure, or which bound
     std::size_t peak_items = 0;
     std::size_t peak_graphs = 0;
+    bool symmetry_misled = false;            // so it was not used (symmetry.hpp)
     std::uint64_t failing = 0;               // executions, when it looked for the smallest
     std::shared_ptr<const checkpoint> open;  // what is left to do
     std::optional<graph> counterexample;     // refers to `locations`
@@ -77,7 +80,8 @@ struct result : counts {
 // Makes the program of one worker. The tables are the same for all workers.
 using subject_maker = std::function<std::unique_ptr<subject>(location_table&)>;
 
-// Called after each run that ended without an error; only with one worker.
+// Called after each run that ended without an error; only with one worker. (An exploration that
+// symmetry has misled starts again, with subjects made afresh.)
 using observer = std::function<void(const search&, const runtime&)>;
 
 [[nodiscard]] result explore(std::size_t processes, const subject_maker& make, const settings& how,

@@ -29,6 +29,9 @@ enum class mutant {
     acquire_fence_is_empty = 19,  // an acquire fence acquires nothing
     psc_base_without_fence_right = 20,  // no hb?;[Fsc] at the right end of psc_base
     skip_instead_of_stop = 21,          // a revisit steps over events that are not maximal
+    no_order_of_twins = 22,             // a process may be ahead of one identical to it
+    any_choice_of_twins = 23,           // an identical process may choose before the one before it
+    symmetry_never_misleads = 24,       // causality against modification order is not noticed
 };
 
 #if defined(ASSAY_CHECKER_MUTANTS)

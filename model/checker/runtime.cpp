@@ -212,6 +212,7 @@ answer runtime::extend(process& p, const request& r, const place& at) {
     e.operand = r.operand;
     e.expected = r.expected;
     if (r.what == kind::write) e.val = r.operand;
+    if (const event* const twin = search_->differs_from_twin(self_, e)) not_identical(e, *twin);
     return done(p, search_->add(self_, e));
 }
 
@@ -243,6 +244,15 @@ void runtime::differs(const process& p, const event& expected, const request& r,
              where(expected.site) + ", and now is a " +
              describe(r.what, r.operation, r.loc, r.operand) + " at " + at.file_name() + ":" +
              std::to_string(at.line()));
+    block();
+}
+
+void runtime::not_identical(const event& mine, const event& twins) {
+    fail(verdict::misuse, "process " + std::to_string(self_) +
+                              " is declared identical to another one, but where they have seen the "
+                              "same it accesses at " +
+                              where(mine.site) + " what the other does not, or otherwise, at " +
+                              where(twins.site));
     block();
 }
 

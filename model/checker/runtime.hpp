@@ -100,6 +100,11 @@ public:
     // --- called by the program, inside a process
     [[nodiscard]] static runtime* current() noexcept { return current_; }
     [[nodiscard]] std::size_t self() const noexcept { return self_; }
+    // Process p is one of several identical ones, and that is made use of.
+    [[nodiscard]] bool identical(std::size_t p) const noexcept {
+        const process_groups& groups = search_->allowed().identical;
+        return p < groups.size() && groups[p] != 0;
+    }
 
     answer perform(const request& r, const place& at);
     // `frames`: where the program's frames end, as assay_fiber_here says.
@@ -184,6 +189,7 @@ private:
     void check_race(race_detector::outcome o, const race_detector::access& mine,
                     const race_detector::access& other);
     [[nodiscard]] std::string where(site_id s) const;
+    [[noreturn]] void not_identical(const event& mine, const event& twins);
     [[noreturn]] void differs(const process& p, const event& expected, const request& r,
                               const place& at);
 

@@ -7,7 +7,11 @@
 namespace assay::checker {
 
 search::search(std::size_t processes, const location_table& locations, const rules& r)
-    : rules_(r), locations_(&locations), processes_(processes) {
+    : rules_(r),
+      locations_(&locations),
+      processes_(processes),
+      symmetry_(r.identical),
+      keeps_order_(symmetry_.in_use()) {
     stack_.push_back({new_graph(), {}});
 }
 search::~search() = default;
@@ -35,6 +39,42 @@ std::size_t search::count(flag f) const {
     return n;
 }
 
+// --- identical processes -----------------------------------------------------------------------
+
+void search::settle(event_id e) {
+    derive(g(), e, rules_.sequence);
+    if (keeps_order_ && !is(mutant::no_order_of_twins)) symmetry_.order(g(), e);
+}
+
+event_id search::twin_of_next(std::size_t process) const {
+    const auto p = static_cast<std::uint16_t>(process);
+    return symmetry_.twin(current(), {p, static_cast<std::uint16_t>(current().length(p))});
+}
+
+std::size_t search::lowest_choice(event_id e, location_id loc, std::size_t known) {
+    if (!keeps_order_ || is(mutant::any_choice_of_twins)) return known;
+    const event_id twin = symmetry_.twin(g(), e);
+    if (twin == initial) return known;
+    const std::size_t lowest = symmetry::lowest(g(), twin);
+    // What is left out was found with the two exchanged, unless it is there because of the twin.
+    const auto& mo = g().of(loc).mo;
+    for (std::size_t p = known; p < lowest && p < mo.size(); ++p)
+        if (g()[e].reads() && g().write(mo[p], loc).porf.contains(twin)) symmetry_misleads_ = true;
+    return std::max(known, lowest);
+}
+
+const event* search::differs_from_twin(std::size_t process, const event& like) const {
+    if (!symmetry_.in_use()) return nullptr;
+    const event_id twin = twin_of_next(process);
+    if (twin == initial || current()[twin].has(crash)) return nullptr;
+    const event& e = current()[twin];
+    const bool same = e.what == like.what && e.operation == like.operation && e.loc == like.loc &&
+                      e.size == like.size && e.operand == like.operand &&
+                      e.expected == like.expected && e.condition == like.condition &&
+                      e.site == like.site;
+    return same ? nullptr : &e;
+}
+
 // --- forward: the latest write, always ---------------------------------------------------------
 // What is added here is never inconsistent: RC11 can always go on with the latest write.
 
@@ -43,7 +83,7 @@ event_id search::add(std::size_t process, const event& like) {
     if (like.writes()) return add_write(process, like);
     const event_id id = g().append(process, like);
     g()[id].ord = like.success;
-    derive(g(), id, rules_.sequence);
+    settle(id);
     static_cast<void>(choice(0, 0));
     return id;
 }
@@ -59,7 +99,7 @@ event_id search::add_read(std::size_t process, const event& like) {
     const event_id r = g().append(process, like);
     const auto& mo = g().history_for(like.loc).mo;
     const std::size_t last = mo.size() - 1;
-    const std::size_t bound = coherence_bound(g(), like.loc, known);
+    const std::size_t bound = lowest_choice(r, like.loc, coherence_bound(g(), like.loc, known));
     for (std::size_t p = bound; p < last; ++p) {
         // A wait that sees a value it does not want is worth exploring only with the latest
         // one: no newer write can then be the one that it was waiting for.
@@ -80,13 +120,13 @@ event_id search::add_read(std::size_t process, const event& like) {
 event_id search::add_write(std::size_t process, const event& like) {
     const event_id a = g().append(process, like);
     g()[a].ord = like.success;
-    derive(g(), a, rules_.sequence);
+    settle(a);
 
     const event* const previous = g().before(a);
     const auto& mo = g().history_for(like.loc).mo;
     const std::size_t last = mo.size() - 1;
     const clock known = previous == nullptr ? clock{} : previous->hb;
-    const std::size_t bound = coherence_bound(g(), like.loc, known);
+    const std::size_t bound = lowest_choice(a, like.loc, coherence_bound(g(), like.loc, known));
     for (std::size_t p = bound; p < last; ++p)
         if (keeps_atomicity(g(), like.loc, p) || is(mutant::forward_splits_rmw))
             later({item::type::write, a, {}, mo[p], 0, 0});
@@ -101,6 +141,9 @@ event_id search::add_write(std::size_t process, const event& like) {
 void search::may_crash_here(std::size_t process) {
     if ((rules_.may_crash >> process & 1) == 0) return;
     if (count(crash) >= static_cast<std::size_t>(rules_.crashes)) return;
+    // Of two that have done the same, the lower one dies first.
+    if (const event_id twin = twin_of_next(process); twin != initial && !g()[twin].has(crash))
+        return;
     later({item::type::crash, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0, 0});
 }
 
@@ -110,7 +153,7 @@ void search::set_source(event_id r, event_id w) {
     event& e = g()[r];
     e.rf = w;
     e.flags = static_cast<std::uint8_t>(e.flags & ~failed);
-    derive(g(), r, rules_.sequence);
+    settle(r);
     if (e.has(weak) && succeeds(e) &&
         count(failed) < static_cast<std::size_t>(rules_.spurious_failures))
         later({item::type::fail, r, {}, {}, 0, 0});
@@ -150,7 +193,7 @@ bool search::complete_rmw(std::size_t process) {
     half.val = stays_awake ? read.val
                            : truncate(result_of(read.operation, read.val, read.operand), read.size);
     const event_id w = g().append(process, half);
-    derive(g(), w, rules_.sequence);
+    settle(w);
 
     // If another RMW has taken the write that we read from, there is no place for ours and this
     // graph is a dead end. But our write must still offer itself to that RMW (or to an older
@@ -202,6 +245,13 @@ void search::offer(event_id a, event_id e, const clock& kept) {
     };
     std::size_t from = known(a);
     if (!is(mutant::revisit_ignores_bound)) from = std::max(from, known(e));
+    std::size_t in_order = lowest_choice(a, loc, from);
+    if (const event_id twin = symmetry_.twin(g(), e); keeps_order_ && twin != initial) {
+        const std::size_t lowest = symmetry::lowest(g(), twin);
+        if (from < lowest && g()[a].porf.contains(twin)) symmetry_misleads_ = true;
+        in_order = std::max(in_order, lowest);
+    }
+    from = in_order;
 
     const auto& mo = g().of(loc).mo;
     std::size_t to = mo.size() - 1;
@@ -358,7 +408,7 @@ bool search::apply_revisit(const item& it) {
 
 bool search::apply_failure(const item& it) {
     g()[it.at].flags |= failed;
-    derive(g(), it.at, rules_.sequence);
+    settle(it.at);
     return consistent();
 }
 
@@ -366,7 +416,7 @@ bool search::apply_wake(const item& it) {
     event e;
     e.what = kind::point;
     e.flags = woken;
-    derive(g(), g().append(it.at.process, e), rules_.sequence);
+    settle(g().append(it.at.process, e));
     return true;
 }
 
@@ -380,7 +430,7 @@ bool search::apply_crash(const item& it) {
     death.ord = death.success = order::release;  // who sees the death sees what came before it
     death.loc = static_cast<location_id>(p);
     const event_id w = g().append(p, death);
-    derive(g(), w, rules_.sequence);
+    settle(w);
     g().place(w, g().history_for(death.loc).mo.size() - 1);
     revisit_from(w);
     return true;
@@ -391,6 +441,7 @@ bool search::apply_crash(const item& it) {
 void search::follow(script* choices) {
     // What the script leaves behind is where an execution starts from, with no other to explore.
     script_ = choices;
+    keeps_order_ = false;  // the script says who does what
     stack_.back().items.clear();
     items_ = fresh_ = 0;
 }

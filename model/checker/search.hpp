@@ -19,8 +19,10 @@
 #include <vector>
 
 #include "graph.hpp"
+#include "mutant.hpp"
 #include "rc11.hpp"
 #include "script.hpp"
+#include "symmetry.hpp"
 
 namespace assay::checker {
 
@@ -33,6 +35,7 @@ struct rules {
     int spurious_failures = 0;             // weak compare-exchanges that fail for no reason
     int spurious_wakes = 0;                // waits that end although nobody woke them
     bool filter_waits = true;              // a waiting read considers only writes that end its wait
+    process_groups identical{};            // empty: all are different (symmetry.hpp)
 };
 
 class search {
@@ -53,6 +56,17 @@ public:
     // Leaves an item: this process dies instead of doing what it adds next.
     void may_crash_here(std::size_t process);
     [[nodiscard]] std::size_t count(flag f) const;
+    // What identical processes would do next must be the same as long as they have seen the same.
+    // The twin's event that `like` would differ from, or null.
+    [[nodiscard]] const event* differs_from_twin(std::size_t process, const event& like) const;
+    // Graphs are missing, because causality and modification order contradict each other.
+    [[nodiscard]] bool symmetry_misleads() const noexcept {
+        return symmetry_misleads_ && !is(mutant::symmetry_never_misleads);
+    }
+    // How many executions the current one stands for.
+    [[nodiscard]] std::uint64_t stands_for() const {
+        return keeps_order_ ? symmetry_.orbit(current()) : 1;
+    }
 
     // --- to repeat an execution: what add() adds makes the script's choices, until null.
     void follow(script* choices);
@@ -111,6 +125,11 @@ private:
     [[nodiscard]] std::size_t choice(std::size_t bound, std::size_t last) {
         return script_ == nullptr ? last : script_->choose(bound, last);
     }
+    // Sets the clocks of the newest event of its process.
+    void settle(event_id e);
+    [[nodiscard]] event_id twin_of_next(std::size_t process) const;
+    // The positions in mo, from `known` on, that event e may choose: from this one on.
+    [[nodiscard]] std::size_t lowest_choice(event_id e, location_id loc, std::size_t known);
     event_id add_read(std::size_t process, const event& like);
     event_id add_write(std::size_t process, const event& like);
     void set_source(event_id r, event_id w);
@@ -144,6 +163,9 @@ private:
     double share_ = 1;       // what they share
     double explored_ = 0;
     sc_test sc_;
+    symmetry symmetry_;
+    bool keeps_order_;  // among identical processes
+    bool symmetry_misleads_ = false;
     script* script_ = nullptr;
     statistics stats_;
 };

@@ -1,4 +1,5 @@
 // engine.cpp -- the second enumerator: the model checker, made to run tiny programs.
+#include <algorithm>
 #include <memory>
 
 #include "../checker/explore.hpp"
@@ -192,15 +193,29 @@ execution engine_program::describe(const mc::graph& g, const mc::runtime& r) con
 
 namespace engine {
 
+// Threads with equal code are identical.
+mc::process_groups groups(const program& p) {
+    mc::process_groups of;
+    for (const auto& code : p.threads) {
+        const auto first = std::find(p.threads.begin(), p.threads.end(), code);
+        of.push_back(static_cast<std::uint8_t>(first - p.threads.begin() + 1));
+    }
+    return of;
+}
+
 summary enumerate(const program& p, const visitor& visit) {
     mc::settings how;
+    if (p.reduce) how.allowed.identical = groups(p);
     how.allowed.crashes = p.crashes;
     how.allowed.spurious_failures = p.spurious_failures;
     how.running.crash_between_plain_writes = false;
     how.check_liveness = false;
     summary out;
+    std::vector<execution> found;
     engine_program* made = nullptr;
     const auto make = [&](mc::location_table& locations) {
+        out = {};
+        found.clear();
         auto owned = std::make_unique<engine_program>(p, locations);
         made = owned.get();
         return owned;
@@ -214,12 +229,15 @@ summary enumerate(const program& p, const visitor& visit) {
             if (!x.is_stuck()) return;
             ++out.stuck;
         }
-        visit(x);
+        found.push_back(x);
     };
     const mc::result r = mc::explore(p.threads.size(), make, how, watch);
     out.race = r.what == mc::verdict::data_race;
+    out.stands_for = r.stands_for;
+    out.misled = r.symmetry_misled;
     if (mc::failed_verdict(r.what) && !out.race && r.what != mc::verdict::nothing_explored)
         throw std::runtime_error(std::string(mc::name(r.what)) + ": " + r.message);
+    for (const execution& x : found) visit(x);
     return out;
 }
 

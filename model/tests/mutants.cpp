@@ -190,6 +190,9 @@ const std::vector<named_mutant> killable{
     {mutant::acquire_fence_is_empty, "acquire_fence_is_empty"},
     {mutant::psc_base_without_fence_right, "psc_base_without_fence_right"},
     {mutant::skip_instead_of_stop, "skip_instead_of_stop"},
+    {mutant::no_order_of_twins, "no_order_of_twins"},
+    {mutant::any_choice_of_twins, "any_choice_of_twins"},
+    {mutant::symmetry_never_misleads, "symmetry_never_misleads"},
 };
 
 class mutants : public testing::TestWithParam<named_mutant> {};

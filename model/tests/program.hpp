@@ -37,6 +37,7 @@ struct operand {
     value constant = 0;
     int a = none;
     int b = none;
+    friend bool operator==(const operand&, const operand&) = default;
 };
 
 // Location base + r[index]. Atomic and plain locations are numbered separately, each from 0.
@@ -46,6 +47,7 @@ struct place {
     place(int location, int register_index) : base(location), index(register_index) {}
     int base = 0;
     int index = none;
+    friend bool operator==(const place&, const place&) = default;
 };
 
 enum class op : std::uint8_t {
@@ -74,6 +76,7 @@ struct instruction {
     int into = none;      // register that receives the value read (skip_*: the one compared)
     int won = none;       // register that receives 1 when a compare-exchange succeeded, else 0
     int skip = 0;
+    friend bool operator==(const instruction&, const instruction&) = default;
 };
 
 // Instructions in the order of their C++ arguments; `into` first, as in an assignment.
@@ -132,6 +135,9 @@ struct program {
     // an atomic location (also its last one); at any other point nobody could tell the difference.
     int crashes = 0;
     int spurious_failures = 0;  // budget of the whole program
+    // The checker may explore one execution for all that differ only in which of several threads
+    // with equal code is which. The oracle never does.
+    bool reduce = false;
 };
 
 [[nodiscard]] std::string to_string(const program& p);
@@ -240,6 +246,9 @@ struct summary {
     std::uint64_t stuck = 0;     // ... that are stuck
     std::uint64_t blocked = 0;   // all those met with a blocked thread; depends on the enumerator
     bool race = false;           // two plain accesses race; the rest is then unspecified
+    // Executions that the complete ones stand for, if reduced; and whether that was of no use.
+    std::uint64_t stands_for = 0;
+    bool misled = false;
 };
 
 // Called once per complete and once per stuck execution.
