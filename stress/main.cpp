@@ -19,6 +19,7 @@
 
 #include "scripts/stage.hpp"
 #include "stress/harness.hpp"
+#include "stress/kill/matrix.hpp"
 
 namespace assay_stress {
 namespace {
@@ -276,6 +277,16 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(2u, max_workers));
     app.add_option("--failures", s.failures, "where failing segments and logs are kept")
         ->capture_default_str();
+    assay_kill::settings k;
+    CLI::App* const kill =
+        app.add_subcommand("kill", "Kill and stop each operation after each of its instructions");
+    kill->add_option("filter", k.filters, "only rows whose names begin so (queue/enqueue)");
+    kill->add_flag("--list", k.list, "name the rows and end");
+    kill->add_flag("--all", k.all, "every kill point, however long it takes");
+    kill->add_option("--seconds", k.seconds, "time in all, without --all")->capture_default_str();
+    kill->add_option("--at", k.at, "only this kill point of each row; a failure names it");
+    kill->add_option("--json", k.json, "write a stage report (scripts/README.md)");
+    kill->add_option("--page", k.page, "write the table as Markdown");
     CLI11_PARSE(app, argc, argv);
 
     auto& checks = all_checks();
@@ -291,7 +302,9 @@ int main(int argc, char** argv) {
     sigaddset(&ended, SIGCHLD);
     sigprocmask(SIG_BLOCK, &ended, nullptr);  // received by sigtimedwait, in us and in conductors
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    const janitor cleaner("assay-stress-" + std::to_string(::getpid()) + "-");
+    const std::string prefix = "assay-stress-" + std::to_string(::getpid()) + "-";
+    const janitor cleaner(prefix);
+    if (kill->parsed()) return assay_kill::run(k, prefix);
     the_board = share<board>();
     std::printf("assay-stress --seed %llu\n", static_cast<unsigned long long>(s.seed));
     std::fflush(stdout);
