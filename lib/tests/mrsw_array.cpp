@@ -232,6 +232,39 @@ TEST(mrsw_array, the_successor_of_a_writer_killed_anywhere_starts_from_a_publish
         }
 }
 
+TEST(mrsw_array, recovery_may_die_at_every_access) {
+    for (const std::uint64_t start : starts) {
+        std::unique_ptr<shared_array<odd>> s;
+        population all{};
+        const auto expected = all_of(start + 1, 5);
+        const long accesses = killed_at_each_step(
+            all,
+            [&](long) {
+                s = std::make_unique<shared_array<odd>>(5, start);
+                s->values.write(0, expected);
+                const auto give_up = [](auto& e) {
+                    e.set(2, odd::make(77, 2));
+                    throw 1;
+                };
+                EXPECT_THROW(s->values.update(give_up), int);
+            },
+            [&] { s->handle().recover(); },
+            [&](long n) {
+                std::vector<odd> out(5);
+                auto successor = s->handle();
+                successor.snapshot(out);
+                EXPECT_EQ(out, expected) << n;
+                successor.recover();
+                EXPECT_FALSE(successor.interrupted()) << n;
+                successor.snapshot(out);
+                EXPECT_EQ(out, expected) << n;
+                EXPECT_FALSE(successor.recover()) << n;
+            },
+            [](long) {});
+        EXPECT_GT(accesses, 10);
+    }
+}
+
 TEST(mrsw_array, versions_that_contradict_each_other_are_an_error_and_not_a_loop) {
     shared_array<odd> s(3);
     std::mt19937_64 random(1);
