@@ -16,11 +16,14 @@ namespace assay::model {
 // Records calls as the specification has them: recorder h; h({"enqueue", 7}, [&] { return ... }).
 using recorder = history<spec::operation, std::int64_t>;
 
-// Call it in the final check. Fails the run with verdict not_linearizable.
-template <class Specification>
-void check_linearizable(const recorder& recorded, const Specification& initial) {
+// Call it in the final check. Fails the run with verdict not_linearizable. `matters` picks the calls
+// of one object when each of several, not all together, is linearizable.
+template <class Specification, class Matters>
+void check_linearizable(const recorder& recorded, const Specification& initial, Matters matters) {
     environment& e = *environment::current();
-    const auto& calls = recorded.operations();
+    std::vector<recorder::operation> calls;
+    for (const auto& call : recorded.operations())
+        if (matters(call.call)) calls.push_back(call);
     spec::history h;
     std::string text;
     for (const auto& call : calls) {
@@ -35,6 +38,10 @@ void check_linearizable(const recorder& recorded, const Specification& initial) 
     }
     if (!spec::linearization<Specification>::find(h, initial))
         e.fail(checker::verdict::not_linearizable, "no sequential run explains " + text);
+}
+template <class Specification>
+void check_linearizable(const recorder& recorded, const Specification& initial) {
+    check_linearizable(recorded, initial, [](const spec::operation&) { return true; });
 }
 
 }  // namespace assay::model

@@ -10,6 +10,8 @@ namespace assay::model {
 [[nodiscard]] std::vector<test> queue_tests();
 [[nodiscard]] std::vector<test> object_pool_tests();
 [[nodiscard]] std::vector<test> ring_buffer_tests();
+[[nodiscard]] std::vector<test> mrsw_array_tests();
+[[nodiscard]] std::vector<test> large_map_tests();
 [[nodiscard]] std::vector<test> broken_tests();  // canaries: each must fail, as stated
 [[nodiscard]] std::vector<test> corpus_tests();  // bugs of other projects (corpus/README.md)
 

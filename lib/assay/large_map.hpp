@@ -289,8 +289,8 @@ private:
             const std::uint32_t i = link().index(here);
             if (i == links::nowhere) return position{at, here, i, 0, {}};
             node& n = node_at(i);
-            // acquire [map:linked]: the node after this one.
-            position p{at, here, i, n.next.load(acquire), {}};
+            // relaxed: the fence below acquires [map:linked] the node after this one.
+            position p{at, here, i, n.next.load(relaxed), {}};
             load_words(n.key, p.key.data(), key_size);
             // What we copied is of the node's life in this list only if the link to it still has
             // its value. acquire [map:reused]: a word of its next life shows us the change. The

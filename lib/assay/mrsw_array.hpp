@@ -107,9 +107,10 @@ public:
         return version;
     }
 
-    // The newest version: the number of updates since the array was made.
+    // The newest version: the number of updates since the array was made. As with a snapshot, what
+    // the writer did before it is visible.
     [[nodiscard]] std::uint64_t version() const noexcept {
-        // acquire [mrsw:published]: a later snapshot is of this version or a newer one.
+        // acquire [mrsw:published]: what the writer did before.
         return head().published.load(acquire);
     }
 
@@ -163,9 +164,8 @@ public:
     // Whether an update was begun and not published: by a living writer a moment ago, or by one
     // that died or threw.
     [[nodiscard]] bool interrupted() const noexcept {
-        // acquire [mrsw:published]: the load below then gets this version or a newer one.
-        const std::uint64_t version = head().published.load(acquire);
-        // relaxed: compared only
+        // relaxed, both: exact for who comes after the writer; for others an answer of about now.
+        const std::uint64_t version = head().published.load(relaxed);
         return head().begun.load(relaxed) != version;
     }
     // For the next writer: ends an interrupted update as one that changes nothing (its version

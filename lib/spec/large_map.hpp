@@ -25,9 +25,15 @@ struct large_map {
         return std::int64_t{key} << 32 | static_cast<std::uint32_t>(value);
     }
 
+    [[nodiscard]] static bool takes_value(const operation& o) noexcept {
+        return o.name == "insert" || o.name == "assign";
+    }
+    [[nodiscard]] static std::int64_t key_of(const operation& o) noexcept {
+        return takes_value(o) ? o.argument >> 32 : o.argument;
+    }
+
     [[nodiscard]] std::vector<large_map> after(const operation& o) const {
-        const bool takes_value = o.name == "insert" || o.name == "assign";
-        const std::int64_t key = takes_value ? o.argument >> 32 : o.argument;
+        const std::int64_t key = key_of(o);
         const std::int64_t value = static_cast<std::int32_t>(o.argument & 0xffffffff);
         const auto at = entries.find(key);
         const bool present = at != entries.end();

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "lib/spec/large_map.hpp"
+#include "lib/spec/mrsw_array.hpp"
 #include "lib/spec/object_pool.hpp"
 #include "lib/spec/queue.hpp"
 
@@ -101,6 +102,26 @@ TEST(linearize, canary_key_missed_while_always_present_is_caught) {
     EXPECT_TRUE(linearization<large_map>::find(h));
     h.operations[2].result = 11;
     EXPECT_TRUE(linearization<large_map>::find(h));
+}
+
+TEST(linearize, canary_snapshot_that_mixes_two_versions_is_caught) {
+    const mrsw_array initial{0, {0, 0}};
+    history h;
+    h.add({"fill", 3, 1}, concurrent);
+    h.add({"write", mrsw_array::pack(1, 4), 2}, after({0}));
+    h.add({"snapshot", 0, mrsw_array{1, {3, 4}}.image()}, after({0}));
+    EXPECT_FALSE(linearization<mrsw_array>::find(h, initial));
+    for (const mrsw_array& whole : {mrsw_array{1, {3, 3}}, mrsw_array{2, {3, 4}}}) {
+        h.operations[2].result = whole.image();
+        EXPECT_TRUE(linearization<mrsw_array>::find(h, initial));
+    }
+    h.operations[2].result = mrsw_array{0, {0, 0}}.image();  // not as old as that
+    EXPECT_FALSE(linearization<mrsw_array>::find(h, initial));
+    h.add({"recover", 0, 1}, after({0, 1, 2}));
+    h.add({"read", 1, 4}, after({0, 1, 2, 3}));
+    h.add({"version", 0, 3}, after({0, 1, 2, 3}));
+    h.operations[2].result = mrsw_array{2, {3, 4}}.image();
+    EXPECT_TRUE(linearization<mrsw_array>::find(h, initial));
 }
 
 // Any run of the specification, its operations stretched to overlap, has an explanation.
