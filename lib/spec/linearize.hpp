@@ -59,6 +59,16 @@ public:
         return std::move(search.order_);
     }
 
+    // All states that the structure may be in afterwards, when it was in one of those before: for
+    // a history that is checked in pieces. Empty when nothing explains it.
+    [[nodiscard]] static std::set<Specification> outcomes(const history& h,
+                                                          const std::set<Specification>& before) {
+        linearization search(h);
+        std::set<Specification> after;
+        for (const Specification& s : before) search.collect(0, s, after);
+        return after;
+    }
+
 private:
     explicit linearization(const history& h) : h_(h) {
         for (std::size_t i = 0; i < h.operations.size(); ++i)
@@ -70,14 +80,31 @@ private:
     bool extend(std::uint64_t done, const Specification& state) {
         if ((finished_ & ~done) == 0) return true;
         if (!seen_.emplace(done, state).second) return false;
+        return any_next(done, state, [&](std::size_t i, const Specification& next) {
+            order_.push_back(i);
+            if (extend(done | bit(i), next)) return true;
+            order_.pop_back();
+            return false;
+        });
+    }
+    void collect(std::uint64_t done, const Specification& state, std::set<Specification>& into) {
+        if (!seen_.emplace(done, state).second) return;
+        if ((finished_ & ~done) == 0) into.insert(state);
+        any_next(done, state, [&](std::size_t i, const Specification& next) {
+            collect(done | bit(i), next, into);
+            return false;
+        });
+    }
+
+    // Calls f for each operation that may come next, with each state that it may lead to, until f
+    // returns true.
+    template <class F>
+    bool any_next(std::uint64_t done, const Specification& state, F f) {
         for (std::size_t i = 0; i < h_.operations.size(); ++i) {
             // An unfinished operation precedes nothing, so only finished ones can be missing.
             if ((done & bit(i)) != 0 || (h_.before[i] & finished_ & ~done) != 0) continue;
-            for (const Specification& next : state.after(h_.operations[i])) {
-                order_.push_back(i);
-                if (extend(done | bit(i), next)) return true;
-                order_.pop_back();
-            }
+            for (const Specification& next : state.after(h_.operations[i]))
+                if (f(i, next)) return true;
         }
         return false;
     }

@@ -124,6 +124,22 @@ TEST(linearize, canary_snapshot_that_mixes_two_versions_is_caught) {
     EXPECT_TRUE(linearization<mrsw_array>::find(h, initial));
 }
 
+TEST(linearize, history_in_pieces_goes_on_from_every_state_it_may_have_reached) {
+    history overlapping;
+    overlapping.add({"enqueue", 1, 1}, concurrent);
+    overlapping.add({"enqueue", 2, 1}, concurrent);
+    overlapping.add({"enqueue", 3, std::nullopt}, concurrent);  // its process died
+    const auto states = linearization<queue>::outcomes(overlapping, {queue{3, {}}});
+    EXPECT_EQ(states.size(), 2u + 6u);  // the two in either order; or all three, in any
+    history next;
+    next.add({"dequeue", 0, 2}, concurrent);
+    next.add({"dequeue", 0, 1}, after({0}));
+    next.add({"dequeue", 0, 3}, after({0, 1}));
+    EXPECT_EQ(linearization<queue>::outcomes(next, states).size(), 1u);
+    next.add({"dequeue", 0, 3}, after({0, 1, 2}));
+    EXPECT_TRUE(linearization<queue>::outcomes(next, states).empty());
+}
+
 // Any run of the specification, its operations stretched to overlap, has an explanation.
 TEST(linearize, histories_made_from_a_sequential_run_are_always_explained) {
     std::mt19937 random(1);
