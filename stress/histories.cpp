@@ -12,6 +12,8 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 #include "lib/spec/large_map.hpp"
@@ -27,6 +29,7 @@ using assay::posix_shm;
 namespace spec = assay::spec;
 
 constexpr auto one_object = [](const spec::operation&) { return std::int64_t{0}; };
+constexpr auto each_key = [](const spec::operation& o) { return spec::large_map::key_of(o); };
 
 // A number that no other operation of the team has.
 std::int64_t fresh(const worker& w, const diary& mine) {
@@ -162,9 +165,7 @@ struct map_user {
     static constexpr std::uint64_t capacity = 8;
     static constexpr bool mortal = true;
     static constexpr std::uint64_t keys = 3;
-    static constexpr auto object = [](const spec::operation& o) {
-        return spec::large_map::key_of(o);
-    };
+    static constexpr auto object = each_key;
     static spec::large_map initial() { return {}; }
 
     Map m;
@@ -190,6 +191,49 @@ struct map_user {
             default:
                 w.op("find", at);
                 mine("find", key, [&] { return m.find(key).value_or(spec::none); });
+                break;
+        }
+    }
+};
+
+// The segment's own table, by numbers instead of names.
+class names {
+public:
+    names(posix_shm& in, std::string_view, std::uint64_t) : table_(*in.get_table()) {}
+    static std::uint64_t size_bytes(std::uint64_t count) { return 2 * count * assay::line_size; }
+    bool allocate(std::int32_t k) { return table_.allocate(text(k), 1) != nullptr; }
+    [[nodiscard]] bool has(std::int32_t k) const { return table_.find(text(k)) != nullptr; }
+    bool erase(std::int32_t k) { return table_.erase(text(k)); }
+
+private:
+    static std::string text(std::int32_t k) { return "name " + std::to_string(k); }
+    std::remove_cvref_t<decltype(*std::declval<posix_shm&>().get_table())>& table_;
+};
+
+template <class Names>
+struct table_user {
+    static constexpr std::uint64_t capacity = 3;  // names
+    static constexpr bool mortal = true;
+    static constexpr auto object = each_key;
+    static spec::large_map initial() { return {}; }
+
+    Names all;
+    table_user(posix_shm& in, const worker&, diary&) : all(in, "subject", capacity) {}
+    void act(worker& w, diary& mine) {
+        const auto key = static_cast<std::int32_t>(w.dice.below(capacity));
+        const auto at = static_cast<std::uint64_t>(key);
+        switch (w.dice.below(3)) {
+            case 0:
+                w.op("allocate", at);
+                mine("insert", spec::large_map::pack(key, 1), [&] { return all.allocate(key); });
+                break;
+            case 1:
+                w.op("erase", at);
+                mine("erase", key, [&] { return all.erase(key); });
+                break;
+            default:
+                w.op("find", at);
+                mine("find", key, [&] { return all.has(key) ? 1 : spec::none; });
                 break;
         }
     }
@@ -221,6 +265,18 @@ void linearizable(context& c) {
 }
 
 // --- canaries ------------------------------------------------------------------------------------------
+
+// Sees that nobody has the name, and then makes sure of it in another step.
+class hasty_names : public names {
+public:
+    using names::names;
+    bool allocate(std::int32_t k) {
+        if (has(k)) return false;
+        step();
+        erase(k);
+        return names::allocate(k);
+    }
+};
 
 // Now and then the second element comes out before the first.
 template <class T>
@@ -263,6 +319,9 @@ const enlist checks{
     proper<array_user, assay::mrsw_array<number>>("histories/mrsw_array_is_linearizable"),
     proper<map_user, assay::large_map<std::int32_t, std::int32_t>>(
         "histories/large_map_is_linearizable_for_each_key"),
+    proper<table_user, names>("histories/table_is_linearizable_for_each_name"),
+    wrong<table_user, hasty_names>("histories/canary_name_that_is_replaced",
+                                   "a name that came in between is erased"),
     wrong<queue_user, swapping_queue<number>>("histories/canary_queue_that_swaps",
                                               "a queue that swaps two elements now and then"),
     wrong<queue_user, broken::queue<number>>("histories/canary_seed_enqueue",
