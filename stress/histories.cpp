@@ -28,6 +28,8 @@ namespace {
 using assay::posix_shm;
 namespace spec = assay::spec;
 
+constexpr unsigned most_processes = 8;  // of 5 operations each: a window has at most 64
+
 constexpr auto one_object = [](const spec::operation&) { return std::int64_t{0}; };
 constexpr auto each_key = [](const spec::operation& o) { return spec::large_map::key_of(o); };
 
@@ -42,6 +44,7 @@ template <class Queue>
 struct queue_user {
     static constexpr std::uint64_t capacity = 2;
     static constexpr bool mortal = true;
+    static constexpr unsigned most = most_processes;
     static constexpr auto object = one_object;
     static spec::queue initial() { return {capacity, {}}; }
 
@@ -59,11 +62,12 @@ struct queue_user {
     }
 };
 
-// The first process writes, the second consumes, the others look on.
+// The first process writes, the second consumes.
 template <class Ring>
 struct ring_user {
     static constexpr std::uint64_t capacity = 3;
     static constexpr bool mortal = true;
+    static constexpr unsigned most = 2;
     static constexpr auto object = one_object;
     static spec::queue initial() { return {capacity, {}}; }
 
@@ -74,11 +78,9 @@ struct ring_user {
             const std::int64_t v = fresh(w, mine);
             w.op("push", static_cast<std::uint64_t>(v));
             mine("enqueue", v, [&] { return r.push(v); });
-        } else if (w.index == 1) {
+        } else {
             w.op("pop");
             mine("dequeue", 0, [&] { return r.pop().value_or(spec::none); });
-        } else {
-            w.op("look on");
         }
     }
 };
@@ -88,6 +90,7 @@ template <class Pool>
 struct pool_user {
     static constexpr std::uint64_t capacity = 3;
     static constexpr bool mortal = false;
+    static constexpr unsigned most = most_processes;
     static constexpr auto object = one_object;
     static spec::object_pool initial() { return {capacity}; }
 
@@ -126,6 +129,7 @@ template <class Array>
 struct array_user {
     static constexpr std::uint64_t capacity = 3;
     static constexpr bool mortal = true;
+    static constexpr unsigned most = most_processes;
     static constexpr auto object = one_object;
     static spec::mrsw_array initial() { return {0, {0, 0, 0}}; }
 
@@ -164,6 +168,7 @@ template <class Map>
 struct map_user {
     static constexpr std::uint64_t capacity = 8;
     static constexpr bool mortal = true;
+    static constexpr unsigned most = most_processes;
     static constexpr std::uint64_t keys = 3;
     static constexpr auto object = each_key;
     static spec::large_map initial() { return {}; }
@@ -214,6 +219,7 @@ template <class Names>
 struct table_user {
     static constexpr std::uint64_t capacity = 3;  // names
     static constexpr bool mortal = true;
+    static constexpr unsigned most = most_processes;
     static constexpr auto object = each_key;
     static spec::large_map initial() { return {}; }
 
@@ -245,8 +251,7 @@ void linearizable(context& c) {
     while (const auto e = c.next()) {
         posix_shm here(name, posix_shm::size_for(Structure::size_bytes(User::capacity) + 4096));
         Structure made(here, "subject", User::capacity);
-        // A window has at most 64 operations.
-        const unsigned n = std::min(e->processes, 8u);
+        const unsigned n = std::min(e->processes, User::most);
         const shared<diary> diaries(n);
         team(*e, n,
              [&](worker& w) {

@@ -114,6 +114,9 @@ void expect_linearizable(const shared<diary>& all, const Specification& initial,
                  ++other)
                 if (other->call.result && other->end < to->begin)
                     before |= std::uint64_t{1} << (other - from);
+            if (window.operations.size() == assay::spec::max_operations)
+                fail("a window of more than %zu operations cannot be checked",
+                     assay::spec::max_operations);
             window.add(to->call, before);
             text += " " + std::to_string(to->call.process) + ":" + to_string(to->call) + " [" +
                     std::to_string(to->begin - from->begin) + "-" +
