@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <system_error>
@@ -38,6 +40,7 @@ void environment::begin_run(checker::runtime* r) {
     phase_ = phase::prepare;
     std::memset(mappings_.back(), 0, allocated_);
     allocated_ = 0;
+    ++runs_;
     if (r != nullptr) r->forget_races();
 }
 
@@ -201,12 +204,20 @@ checker::location_id environment::sleepers_of(std::size_t offset) {
 checker::answer environment::access(const void* at, const checker::request& what,
                                     const checker::place& from) {
     const std::size_t offset = offset_of(at, what.size, from);
-    if (phase_ != phase::processes) return access_directly(offset, what);
+    if (phase_ != phase::processes) {
+        note_alone(what, from);
+        return access_directly(offset, what);
+    }
     if (what.size == sizeof(void*) && runtime_->identical(self()))
         refuse_address(what.operand, from);
     checker::request r = what;
     r.loc = word_at(offset, what.size, from);
     return runtime_->perform(r, from);
+}
+
+// What is done alone is the same in every run, or nearly so.
+void environment::note_alone(const checker::request& what, const checker::place& from) {
+    if (runtime_ != nullptr && runs_ == 1) runtime_->note_alone(what, from);
 }
 
 void environment::count_step() {
@@ -258,11 +269,11 @@ void environment::write(void* at, const void* value, std::size_t bytes,
 }
 
 void environment::fence(checker::order o, const checker::place& from) {
-    if (phase_ != phase::processes) return;
     checker::request r;
     r.what = checker::kind::fence;
     r.size = 0;
     r.success = r.failure = o;
+    if (phase_ != phase::processes) return note_alone(r, from);
     runtime_->perform(r, from);
 }
 
@@ -299,3 +310,16 @@ bool environment::alive(std::size_t process, const checker::place& from) {
 }
 
 }  // namespace assay::model
+
+// An assert of the library that does not hold, in place of glibc's: a counterexample instead of the end of
+// the checker.
+extern "C" void __assert_fail(const char* what, const char* file, unsigned line,
+                              const char*) noexcept {
+    using namespace assay;
+    if (auto* const e = model::environment::current();
+        e != nullptr && e->now() != model::environment::phase::prepare)
+        e->fail(checker::verdict::assertion,
+                "assert at " + std::string(file) + ":" + std::to_string(line) + ": " + what);
+    std::fprintf(stderr, "%s:%u: assert: %s\n", file, line, what);
+    std::abort();
+}

@@ -85,6 +85,7 @@ private:
     void claim(std::size_t offset, std::size_t size, use what, std::uint32_t id,
                const checker::place& from);
     checker::answer access_directly(std::size_t offset, const checker::request& what);
+    void note_alone(const checker::request& what, const checker::place& from);
     void count_step();
     // An identical process must not do what tells it from the others.
     void refuse_identity(std::size_t process, const char* what, const checker::place& from);
@@ -98,6 +99,7 @@ private:
     std::vector<entry> uses_;
     checker::cell_id cells_ = 0;
     std::size_t allocated_ = 0;
+    std::size_t runs_ = 0;
     checker::runtime* runtime_ = nullptr;
     phase phase_ = phase::prepare;
     checker::fiber observer_;

@@ -15,11 +15,6 @@ using checker::kind;
 using checker::op;
 using checker::order;
 
-const char* name(order o) {
-    constexpr const char* names[] = {"relaxed", "acquire", "release", "acq_rel", "seq_cst"};
-    return names[static_cast<int>(o)];
-}
-
 // The sources as they are now, to quote from. A file that is not there has no lines.
 class sources {
 public:

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>  // subcommands, help and errors of a command line
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/audit.hpp"
 #include "model/explain.hpp"
 #include "model/smallest.hpp"
 #include "model/tests.hpp"
@@ -72,31 +72,6 @@ std::vector<test> chosen(const options& o) {
     return some;
 }
 
-// "queue.hpp:213=relaxed", or "=relaxed/relaxed" for the failure order of a compare-exchange too.
-checker::weakening parse_weakening(const std::string& text) {
-    const auto colon = text.rfind(':'), equals = text.rfind('=');
-    static const std::vector<std::pair<std::string, checker::order>> orders{
-        {"relaxed", checker::order::relaxed},
-        {"acquire", checker::order::acquire},
-        {"release", checker::order::release},
-        {"acq_rel", checker::order::acq_rel},
-        {"seq_cst", checker::order::seq_cst}};
-    checker::weakening w;
-    if (colon != std::string::npos && equals != std::string::npos && colon < equals) {
-        w.file = text.substr(0, colon);
-        const char* const end = text.data() + equals;
-        const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, w.line);
-        for (const auto& [name, order] : orders)
-            if (error == std::errc() && stop == end && text.substr(equals + 1) == name) {
-                w.use = order;
-                return w;
-            }
-    }
-    throw CLI::ValidationError("--weaken", "'" + text +
-                                               "' is not FILE:LINE=ORDER with an order of "
-                                               "relaxed acquire release acq_rel seq_cst");
-}
-
 checker::settings settings_of(const test& t, const options& o) {
     checker::settings how = t.how;
     how.workers = o.jobs;
@@ -105,7 +80,7 @@ checker::settings settings_of(const test& t, const options& o) {
     for (const unsigned p : o.without) how.running.left_out |= 1u << p;
     if (o.events > 0) how.running.max_events = o.events;
     if (o.seconds > 0) how.stop_at.seconds = o.seconds;
-    for (const auto& w : o.weaken) how.weaker.push_back(parse_weakening(w));
+    for (const auto& w : o.weaken) how.weaker.push_back(checker::parse_weakening(w));
     return how;
 }
 
@@ -282,10 +257,11 @@ const char* bound_of(const checker::result& r) {
 // Runs one test; adds its line to the report, and shows the counterexample of a failure that was
 // not asked for (or of any, when it was asked for by name).
 checker::verdict run_one(const test& t, const options& o, assay_stage::report& report,
-                         nlohmann::json& counterexamples) {
+                         nlohmann::json& counterexamples, std::vector<checker::site>& executed) {
     const checker::settings how = settings_of(t, o);
     const checker::result r = explore(t, watched(how, t.name), o);
     if (r.seconds > 1 && ::isatty(STDERR_FILENO) != 0) std::fputs("\r\x1b[K", stderr);
+    executed.insert(executed.end(), r.sites.begin(), r.sites.end());
     std::string problem;  // with the counterexample
     checker::result again;
     if (r.counterexample) again = repeat(t, how, r, problem);
@@ -349,10 +325,12 @@ int run_all(const options& o) {
     }
     assay_stage::report report("assay-model", o.seed);
     nlohmann::json counterexamples = nlohmann::json::array();
+    std::vector<checker::site> executed;
     bool bounded = false;
     for (const test& t : tests)
-        bounded |= run_one(t, o, report, counterexamples) == checker::verdict::bounded &&
+        bounded |= run_one(t, o, report, counterexamples, executed) == checker::verdict::bounded &&
                    t.expect.what != checker::verdict::bounded;
+    for (const auto& w : o.weaken) check_weakening(checker::parse_weakening(w), executed);
     if (!o.json.empty() && !counterexamples.empty())
         std::ofstream(o.json + ".counterexamples") << counterexamples.dump(2) << '\n';
     if (report.finish(o.json) != 0) return exit_failed;
@@ -378,6 +356,7 @@ int replay_one(const options& o) {
         std::fprintf(stderr, "assay-model: %s\n", e.what());
         return exit_usage;
     }
+    for (const auto& w : how.weaker) check_weakening(w, r.sites);
     if (!checker::failed_verdict(r.what)) {
         std::printf("verified  %s: this execution does not fail\n", t->name);
         return exit_verified;
@@ -387,6 +366,27 @@ int replay_one(const options& o) {
     if (!o.pictures.empty()) draw_to(o.pictures, c);
     if (!o.json.empty()) std::ofstream(o.json) << to_json(c).dump(2) << '\n';
     return exit_failed;
+}
+
+// Only small scenarios; each weakening would run them all again.
+int audit_all(const options& o) {
+    std::vector<test> small;
+    for (const test& t : all_tests())
+        small.push_back(t);
+    audit_options how{o.filters, o.jobs, o.seconds > 0 ? o.seconds : 20};
+    if (how.files.empty()) how.files = {"lib/assay/"};
+    const nlohmann::json found =
+        audit(small, how, [](const std::string& line) { std::printf("%s\n", line.c_str()); });
+    if (!o.json.empty()) std::ofstream(o.json) << found.dump(1) << '\n';
+    std::size_t all = 0, caught = 0;
+    for (const auto& site : found["sites"])
+        for (const auto& w : site["weakenings"]) {
+            ++all;
+            caught += w["outcome"] == "caught";
+        }
+    std::printf("%zu sites executed; %zu of %zu weakenings caught\n", found["sites"].size(), caught,
+                all);
+    return all == 0 ? exit_usage : caught == all ? exit_verified : exit_failed;
 }
 
 int list_all() {
@@ -423,6 +423,12 @@ int main(int argc, char** argv) {
                     "if stopped by --seconds or an interrupt, write what is left to this file");
     run->add_option("--resume", o.resume,
                     "go on from this checkpoint, of the same scenario, build and settings");
+    auto* weigh = app.add_subcommand(
+        "audit", "weaken each memory order of the library until a scenario fails");
+    weigh->add_option("file", o.filters, "only sites in these, for example queue or queue.hpp");
+    weigh->add_option("--json", o.json, "write what was found here");
+    weigh->add_option("--jobs", o.jobs, "weakenings at a time")->check(CLI::Range(1, 256));
+    weigh->add_option("--seconds", o.seconds, "stop each exploration after so long (20)");
     auto* again = app.add_subcommand(
         "replay", "run one execution again: that of a counterexample, from its replay line");
     again->add_option("scenario", o.scenario, "its full name")->required();
@@ -433,7 +439,8 @@ int main(int argc, char** argv) {
                     "stop in the debugger where the failure is found (raises SIGTRAP)");
     for (auto* const command : {run, again}) {
         command->add_option("--weaken", o.weaken,
-                            "use another order: FILE:LINE=ORDER (repeatable)");
+                            "use another order: FILE:LINE[:COLUMN]=ORDER[/ORDER-OF-FAILURE] "
+                            "(repeatable)");
         command->add_option("--without", o.without, "leave out this process, from 0 (repeatable)")
             ->check(CLI::Range(0, static_cast<int>(assay::checker::max_processes) - 1));
         command->add_option("--events", o.events, "at most so many events per process");
@@ -443,10 +450,13 @@ int main(int argc, char** argv) {
     }
     try {
         app.parse(argc, argv);
-        return *list ? list_all() : *again ? replay_one(o) : run_all(o);
+        return *list ? list_all() : *weigh ? audit_all(o) : *again ? replay_one(o) : run_all(o);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? exit_verified : exit_usage;
     } catch (const assay::checker::bad_checkpoint& e) {
+        std::fprintf(stderr, "assay-model: %s\n", e.what());
+        return exit_usage;
+    } catch (const assay::checker::bad_weakening& e) {
         std::fprintf(stderr, "assay-model: %s\n", e.what());
         return exit_usage;
     } catch (const std::exception& e) {

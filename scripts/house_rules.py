@@ -69,6 +69,45 @@ def comment_above(lines, n):
     return " ".join(reversed(said))
 
 
+CALL = re.compile(r"(?:(?:\.|->)(?P<method>load|store|exchange|compare_exchange(?:_weak)?|fetch_(?:add|sub|and|or|xor))"
+                  r"|(?<![\w.>:])(?P<function>fence|load_words|store_words))\(")
+STATED = r"relaxed|acquire|release|acq_rel|seq_cst|order|success|failure|on_failure\(order\)"  # or the caller's
+BULK = {"load_words": "load", "store_words": "store"}  # relaxed, and the place is the caller's
+
+
+def arguments(code, start):
+    """The arguments of the call whose opening parenthesis stands before start, and where it ends."""
+    depth, found, begin = 1, [], start
+    for i in range(start, len(code)):
+        depth += (code[i] in "([{") - (code[i] in ")]}")
+        if depth == 0 or (depth == 1 and code[i] == ","):
+            found.append(" ".join(code[begin:i].split()))
+            begin = i + 1
+        if depth == 0:
+            return found, i + 1
+    return found, len(code)
+
+
+def sites(tree):
+    """Each access and fence of the library: as the compiler numbers it, with its comment's edges and exception."""
+    for path, text in headers(tree).items():
+        lines, code = text.splitlines(), blank(text)
+        for m in CALL.finditer(code) if path != SEAM else ():
+            what = m.group("method") or m.group("function")
+            given, end = arguments(code, m.end())
+            orders = given[-2:] if what.startswith("compare") else ["relaxed"] if what in BULK else given[-1:]
+            if not all(re.fullmatch(STATED, o) for o in orders):
+                continue  # somebody else's method of that name
+            line = line_of(text, m.start(1) if m.group(1) else m.start(2))
+            said = comment_above(lines, line - 1)
+            begin = max(code.rfind(c, 0, m.start()) for c in ";{}") + 1
+            yield {"file": path, "line": line, "column": m.end() - text.rfind("\n", 0, m.end()) - 1,
+                   "what": BULK.get(what, what.removesuffix("_weak")), "order": "/".join(orders),
+                   "edges": sorted(set(re.findall(r"\[\w+:\w+\]", said))),
+                   "exception": (re.findall(r"\baudit: (.*)", said) or [""])[0],
+                   "text": " ".join(code[begin:end].split())}
+
+
 def orders_are_explained(tree):
     for path, text in headers(tree).items():
         lines = text.splitlines()
@@ -77,6 +116,15 @@ def orders_are_explained(tree):
             n = line_of(text, m.start(1))
             if not re.search(rf"\b{m.group(1)}\b", comment_above(lines, n - 1)):
                 yield path, n, f"{m.group(1)}: no comment just above says why"
+
+
+def exceptions_have_a_reason(tree):
+    for path, text in headers(tree).items():
+        reasons = {s["line"] for s in sites({path: text}) if len(s["exception"].split()) >= 5}
+        for m in re.finditer(r"//[^\n]*\baudit:", text):
+            n = line_of(text, m.start())
+            if not any(n <= line < n + 16 for line in reasons):
+                yield path, n, "audit: gives no reason (at least five words), or belongs to no access"
 
 
 def edges_have_both_ends(tree):
@@ -176,6 +224,7 @@ RULES = {  # rule: (the files it is about, path and source of a canary)
     atomics_only_in_the_seam: (HEADERS, "lib/assay/queue.hpp", OPEN + "std::atomic<int> x;\n"),
     includes_point_down: (CODE, "lib/assay/span.hpp", OPEN + '#include "queue.hpp"\n'),
     orders_are_explained: (HEADERS, "lib/assay/queue.hpp", OPEN + "// why not\nx.load(relaxed);\n"),
+    exceptions_have_a_reason: (HEADERS, "lib/assay/queue.hpp", "// relaxed. audit: fine\nx.load(relaxed);\n"),
     edges_have_both_ends: (HEADERS, "lib/assay/queue.hpp", "// [q:a]\n" + OPEN + "// release [q:a]: x\n"),
     edges_are_modelled: (HEADERS, "lib/assay/queue.hpp", "// [q:a] carries x\n" + OPEN),
     contract_opens_the_header: (HEADERS, "lib/assay/queue.hpp", "// State:\n" + OPEN + "x.load(relaxed);\n"),

@@ -76,6 +76,7 @@ void pass_site(transfer& io, site& s) {
     io(s.operation);
     io(s.success);
     io(s.failure);
+    io(s.alone);
     io(s.overridden);
     io(s.use_success);
     io(s.use_failure);

@@ -37,6 +37,11 @@ enum class kind : std::uint8_t {
     point,  // nothing but a place in program order, where a process can crash
 };
 
+[[nodiscard]] constexpr const char* name(order o) noexcept {
+    constexpr const char* names[] = {"relaxed", "acquire", "release", "acq_rel", "seq_cst"};
+    return names[static_cast<int>(o)];
+}
+
 // What an access does with the value it reads. `none` is a plain load or store.
 enum class op : std::uint8_t {
     none,

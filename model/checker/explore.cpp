@@ -311,8 +311,9 @@ std::string describe(const settings& how) {
     for (const auto group : r.identical) text += " " + std::to_string(group);
     text += "\n";
     for (const weakening& w : how.weaker)
-        text += "weaker: " + w.file + ":" + std::to_string(w.line) + "=" +
-                std::to_string(static_cast<int>(w.use)) + (w.of_failure ? " on failure\n" : "\n");
+        text += "weaker: " + w.file + ":" + std::to_string(w.line) + ":" +
+                std::to_string(w.column) + "=" + name(w.use) + "/" +
+                (w.failure ? name(*w.failure) : "") + "\n";
     return text;
 }
 

@@ -387,6 +387,16 @@ void runtime::look_for_changes(process& p) {
     if (!p.variables.renew_with_heap(variables_)) changes(p);
 }
 
+void runtime::note_alone(const request& r, const place& at) {
+    const own_allocations guard;
+    site s;
+    s.what = r.what;
+    s.operation = r.operation;
+    s.success = r.success;
+    s.failure = r.failure;
+    sites_table_->note_alone(at, s);
+}
+
 // --- plain memory ------------------------------------------------------------------------------
 
 void runtime::plain(kind what, cell_id c, const place& at, std::uint32_t offset) {
@@ -399,7 +409,7 @@ void runtime::plain(kind what, cell_id c, const place& at, std::uint32_t offset)
     }
     const race_detector::access mine{
         static_cast<std::uint16_t>(self_), p.position,
-        sites_.find(at, what, op::none, order::relaxed, order::relaxed).id, writes};
+        sites_.find(at, kind::point, op::none, order::relaxed, order::relaxed).id, writes};
     if (trace_ != nullptr) note(mine, c, offset);
     race_detector::access other;
     const auto outcome =

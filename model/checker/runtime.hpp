@@ -128,6 +128,8 @@ public:
         races_.initialise(c);
     }
     void forget_races() { races_.reset(); }
+    // Nothing else runs: this access leaves no event. It is noted as a place in the source.
+    void note_alone(const request& r, const place& at);
     // Reports a failure and ends the run.
     [[noreturn]] void stop(verdict what, const std::string& message);
 

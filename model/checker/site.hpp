@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -19,25 +21,40 @@ namespace assay::checker {
 struct site {
     std::string file;
     std::uint32_t line = 0;
-    std::uint32_t column = 0;
+    std::uint32_t column = 0;  // as the compiler has it; g++: of the call's opening parenthesis
     std::string function;
-    kind what = kind::read;
+    kind what = kind::read;  // a point: payload, which has no order
     op operation = op::none;
     order success = order::relaxed;  // as the source says
     order failure = order::relaxed;
+    bool alone = false;  // executed only before the processes started or after they ended
     bool overridden = false;
     order use_success = order::relaxed;
     order use_failure = order::relaxed;
 };
 
-// Another order for every access of one line.
+// Another order for the accesses of one line, or for one of them.
 struct weakening {
-    std::string file;  // "queue.hpp": the end of the path
+    std::string file;  // "queue.hpp": the path, or the end of it
     std::uint32_t line = 0;
-    order use = order::relaxed;
-    // Of a compare-exchange: its success or its failure order.
-    bool of_failure = false;
+    order use = order::relaxed;      // relaxed, at a fence: as if it were not there
+    std::optional<order> failure{};  // of a compare-exchange, if that changes too
+    std::uint32_t column = 0;        // 0: any
+
+    [[nodiscard]] bool is_for(const site& s) const;
 };
+
+struct bad_weakening : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// From "queue.hpp:213=relaxed", "queue.hpp:213:40=relaxed" for the access in that column, "=release/relaxed"
+// for the failure order of a compare-exchange too, "=dropped" for a fence. Throws bad_weakening.
+[[nodiscard]] weakening parse_weakening(const std::string& text);
+// The same as text, for this access alone.
+[[nodiscard]] std::string to_text(const site& s, order use, order failure);
+// Throws bad_weakening, with the accesses nearby, unless one of these has a place for the order.
+void check_weakening(const weakening& w, const std::vector<site>& executed);
 
 class site_table {
 public:
@@ -46,6 +63,11 @@ public:
 
     // Thread-safe, slow: callers keep the answer (see site_cache).
     site_id find(const place& at, const site& as_stated);
+    // Nothing else runs: an access that has an order, but no use for one.
+    void note_alone(const place& at, site as_stated) {
+        as_stated.alone = true;
+        find(at, as_stated);
+    }
     // Goes on with the sites of an earlier exploration, and their numbers.
     void restore(std::vector<site> sites) { sites_ = std::move(sites); }
     // The site's entry; stays where it is. Safe while others find.
