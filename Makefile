@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test verify kill nightly lint format install clean
+.PHONY: help setup build test verify audit kill nightly lint format install clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,9 @@ test: build  ## all tests, a few minutes (ARGS="-L unit -R queue" for some)
 
 verify: setup  ## everything that a release must pass, in one table and one verdict
 	@scripts/verify $(ARGS)
+
+audit: setup  ## weaken each memory order of the library, and publish what needs it (ARGS="queue" for some)
+	@scripts/audit $(ARGS)
 
 kill: build  ## every operation killed after each of its instructions: results/<host>/kill.md
 	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
