@@ -1,6 +1,7 @@
 #include "model/audit.hpp"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ public:
 
     // Calls f(0) .. f(n - 1), so many at a time, and `done` with what each returned; with
     // {"crashed": how} when its process died, or took longer than so many seconds.
-    static void run(std::size_t n, unsigned jobs, double seconds, const work& f,
+    static void run(std::size_t n, unsigned jobs, unsigned seconds, const work& f,
                     const receiver& done) {
         team all;
         for (std::size_t i = 0; i < n || !all.running_.empty();) {
@@ -46,12 +47,13 @@ private:
         int answer;
     };
 
-    void start(std::size_t i, double seconds, const work& f) {
+    void start(std::size_t i, unsigned seconds, const work& f) {
         const int answer = memfd_create("assay-audit", MFD_CLOEXEC);
         const pid_t child = answer < 0 ? -1 : fork();
         if (child < 0) throw std::system_error(errno, std::generic_category(), "audit");
         if (child == 0) {
-            alarm(static_cast<unsigned>(seconds) + 1);
+            const rlimit most{seconds, seconds + 1};
+            setrlimit(RLIMIT_CPU, &most);
             const std::string text = f(i).dump();
             _exit(write(answer, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0
                                                                                                : 1);
@@ -74,7 +76,7 @@ private:
         if (read && WIFEXITED(status) && WEXITSTATUS(status) == 0)
             return done(m.number, json::parse(text));
         const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-        done(m.number, {{"crashed", signal == SIGALRM ? "it did not end"
+        done(m.number, {{"crashed", signal == SIGXCPU ? "it did not end"
                                                       : "signal " + std::to_string(signal)}});
     }
 
@@ -155,20 +157,20 @@ checker::site from_json(const json& j) {
     return s;
 }
 
-checker::result explore_alone(const test& t, double seconds, const checker::weakening* w,
+checker::result explore_alone(const test& t, std::uint64_t executions, const checker::weakening* w,
                               const checker::observer& watch = {}) {
     checker::settings how = t.how;
     how.workers = 1;
-    how.stop_at.seconds = seconds;
+    how.stop_at.executions = executions;
     if (w != nullptr) how.weaker = {*w};
     return explore(t.body, how, watch);
 }
 
-// What it executes as the source is, in so many seconds.
-json cover(const test& t, double seconds) {
+// What it executes as the source is: the beginning is enough to see that.
+json cover(const test& t) {
     std::set<checker::site_id> through;
     const checker::result r =
-        explore_alone(t, seconds, nullptr, [&](const checker::search& s, const checker::runtime&) {
+        explore_alone(t, 50'000, nullptr, [&](const checker::search& s, const checker::runtime&) {
             note_edges(s.current(), through);
         });
     json sites = json::array();
@@ -233,15 +235,14 @@ public:
 
     json run() {
         team::run(
-            tests_.size(), o_->jobs, limit(1),
-            [&](std::size_t i) { return cover(tests_[i], o_->seconds); },
+            tests_.size(), o_->jobs, o_->seconds, [&](std::size_t i) { return cover(tests_[i]); },
             [&](std::size_t i, const json& answer) { add_cover(i, answer); });
         for (auto& [key, s] : sites_) {
-            std::ranges::sort(s.tests, {}, [&](std::size_t t) { return costs_[t]; });
+            std::ranges::sort(s.tests, {}, [&](std::size_t t) { return std::pair(costs_[t], t); });
             for (const weaker& w : weaker_orders(s.stated)) trials_.push_back({&s, w, {}});
         }
         team::run(
-            trials_.size(), o_->jobs, limit(2 * tests_.size()),
+            trials_.size(), o_->jobs, o_->seconds,
             [&](std::size_t i) { return weaken(trials_[i]); },
             [&](std::size_t i, const json& answer) { add_trial(trials_[i], answer); });
         return report();
@@ -261,10 +262,6 @@ private:
         json outcome;
     };
 
-    [[nodiscard]] double limit(std::size_t explorations) const {
-        return (o_->seconds + 1) * static_cast<double>(explorations) + 30;
-    }
-
     [[nodiscard]] bool chosen(const std::string& file) const {
         const std::string stem = file.substr(file.rfind('/') + 1);
         return std::ranges::any_of(o_->files, [&](const std::string& f) {
@@ -278,8 +275,9 @@ private:
             if (answer.contains(part)) scenario[part] = answer[part];
         if (answer.contains("crashed")) scenario["verdict"] = answer["crashed"];
         // Not seconds: the same scenario shall be named each time.
-        costs_[t] = answer.value("executions", ~std::uint64_t{0});
-        if (scenario["verdict"] != "verified")
+        const bool all = scenario["verdict"] == "verified";
+        costs_[t] = all ? answer["executions"].get<std::uint64_t>() : ~std::uint64_t{0};
+        if (!all && scenario["verdict"] != "bounded")
             (*tell_)(std::string(tests_[t].name) + ": " + scenario["verdict"].get<std::string>());
         scenarios_.push_back(scenario);
         for (const json& j : answer.value("sites", json::array())) {
@@ -297,32 +295,34 @@ private:
         }
     }
 
-    // In a process of its own. First all that is cheap, then what is left.
+    // In a process of its own. First the beginning of all scenarios, then more of those that go on.
     [[nodiscard]] json weaken(const trial& it) const {
         const checker::weakening w =
             checker::parse_weakening(checker::to_text(it.site->stated, it.use.use, it.use.failure));
-        std::set<std::size_t> finished;
-        std::string stopped;
-        for (const double seconds : {std::min(1.0, o_->seconds), o_->seconds}) {
-            stopped.clear();
-            for (const std::size_t t : it.site->tests) {
-                if (finished.count(t) > 0) continue;
-                const checker::result r = explore_alone(tests_[t], seconds, &w);
+        std::vector<std::size_t> open = it.site->tests;
+        std::string bounds;
+        std::uint64_t left = o_->executions;
+        for (std::uint64_t most = 3000; !open.empty() && left > 0; most *= 30) {
+            std::vector<std::size_t> more;
+            for (const std::size_t t : open) {
+                if (left == 0) break;
+                const std::uint64_t limit = std::min(most, left);
+                const checker::result r = explore_alone(tests_[t], limit, &w);
+                left -= std::min(left, r.runs);
                 if (checker::failed_verdict(r.what) && r.what != checker::verdict::nothing_explored)
                     return {{"outcome", "caught"},
                             {"scenario", tests_[t].name},
                             {"verdict", checker::name(r.what)},
-                            {"message", r.message},
-                            {"executions", r.executions + r.blocked},
-                            {"seconds", r.seconds}};
-                if (r.what == checker::verdict::verified)
-                    finished.insert(t);
-                else
-                    stopped += (stopped.empty() ? "" : ", ") + std::string(tests_[t].name);
+                            {"message", r.message}};
+                if (r.runs >= limit)
+                    more.push_back(t);
+                else if (r.what != checker::verdict::verified)
+                    bounds += std::string(tests_[t].name) + ": " + r.message + "; ";
             }
+            open.swap(more);
         }
-        if (!stopped.empty()) return {{"outcome", "bounded"}, {"message", "stopped: " + stopped}};
-        return {{"outcome", "survived"}, {"message", ""}};
+        if (left == 0) bounds += std::to_string(o_->executions) + " executions";
+        return {{"outcome", bounds.empty() ? "survived" : "bounded"}, {"message", bounds}};
     }
 
     void add_trial(trial& it, const json& answer) {

@@ -18,7 +18,9 @@ namespace assay::model {
 struct audit_options {
     std::vector<std::string> files;  // of the source: the beginnings of paths, or of names
     unsigned jobs = 1;
-    double seconds = 20;  // of each exploration
+    // Of each weakening, over all its scenarios. Not seconds: the same is found on any machine.
+    std::uint64_t executions = 3'000'000;
+    unsigned seconds = 300;  // of processor time: what takes longer has not ended
 };
 
 // {"sites": [...], "scenarios": [...]}, as scripts/README.md says; `tell` gets a line for each

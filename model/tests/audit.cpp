@@ -62,7 +62,7 @@ void fence_is_needed(scenario& s) {
 
 nlohmann::json audit_here(scenario::body body) {
     const std::vector<test> tests{{"audit/test", body, {checker::verdict::verified, 0}}};
-    return audit(tests, {{"model/tests/audit.cpp"}, 2, 5}, [](const std::string&) {});
+    return audit(tests, {{"model/tests/audit.cpp"}, 2}, [](const std::string&) {});
 }
 
 // "load seq_cst -> acquire: survived", sorted.
