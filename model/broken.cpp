@@ -65,6 +65,58 @@ void seed_enqueue_loses_elements(scenario& s) {
     s.run();
 }
 
+// Takes the newer of two elements first. With one producer and one consumer nothing else is wrong.
+struct swapping_queue : seed_queue<word<std::int64_t>> {
+    std::int64_t dequeue() {
+        const std::uint64_t h = head.load(relaxed), second = (h + 1) % slots;
+        const std::uint64_t t = tail.load(acquire);
+        if (h != t && second != t) {
+            const std::int64_t newer = get(buffer[second]);
+            set(buffer[second], get(buffer[h]));
+            set(buffer[h], newer);
+        }
+        return seed_queue::dequeue();
+    }
+};
+
+void queue_swaps_two_elements(scenario& s) {
+    shared<swapping_queue> q(s);
+    recorder h;
+    s.process("producer", [&] {
+        for (const std::int64_t v : {1, 2})
+            h({"enqueue", v}, [&] { return q->enqueue(v) ? 1 : 0; });
+    });
+    s.process("consumer", [&] { h({"dequeue"}, [&] { return q->dequeue(); }); });
+    s.finally([&] {
+        for (int i = 0; i < 2; ++i) h({"dequeue"}, [&] { return q->dequeue(); });
+        check_linearizable(h, spec::queue{2, {}});
+    });
+    s.run();
+}
+
+// --- a record that is read while it is overwritten -------------------------------------------------
+
+// As a ring of one record would be whose reader does not look again after its copy.
+void ring_tears_a_record(scenario& s) {
+    struct record {
+        word<std::uint64_t> reserved, value, negated;
+    };
+    shared<record> r(s);
+    s.process("writer", [&] {
+        r->reserved.store(1, relaxed);
+        fence(release);
+        r->value.store(7, relaxed);
+        r->negated.store(~7ull + 1, relaxed);
+    });
+    s.process("reader", [&] {
+        if (r->reserved.load(relaxed) != 0) return;
+        const std::uint64_t sum = r->value.load(relaxed) + r->negated.load(relaxed);
+        fence(acquire);
+        check(sum == 0, "half a record");
+    });
+    s.run();
+}
+
 // --- the seed's free list: no tag on its head ------------------------------------------------------
 
 struct seed_pool {
@@ -333,6 +385,10 @@ std::vector<test> broken_tests() {
         {"broken/canary_seed_enqueue_loses_elements",
          seed_enqueue_loses_elements,
          {verdict::not_linearizable}},
+        {"broken/canary_queue_swaps_two_elements",
+         queue_swaps_two_elements,
+         {verdict::not_linearizable}},
+        {"broken/canary_ring_tears_a_record", ring_tears_a_record, {verdict::assertion}},
         {"broken/canary_seed_free_list_hands_out_twice",
          seed_free_list_hands_out_twice,
          {verdict::not_linearizable}},

@@ -25,7 +25,6 @@ void check_linearizable(const recorder& recorded, const Specification& initial, 
     for (const auto& call : recorded.operations())
         if (matters(call.call)) calls.push_back(call);
     spec::history h;
-    std::string text;
     for (const auto& call : calls) {
         spec::operation o = call.call;
         o.process = static_cast<int>(call.process);
@@ -33,11 +32,13 @@ void check_linearizable(const recorder& recorded, const Specification& initial, 
         std::uint64_t before = 0;
         for (std::size_t i = 0; i < calls.size(); ++i)
             if (recorder::precedes(calls[i], call)) before |= std::uint64_t{1} << i;
-        text += (text.empty() ? "" : ", ") + std::to_string(o.process) + ":" + spec::to_string(o);
         h.add(o, before);
     }
-    if (!spec::linearization<Specification>::find(h, initial))
-        e.fail(checker::verdict::not_linearizable, "no sequential run explains " + text);
+    if (spec::linearization<Specification>::find(h, initial)) return;
+    std::string text;
+    for (const spec::operation& o : h.operations)
+        text += (text.empty() ? "" : ", ") + std::to_string(o.process) + ":" + spec::to_string(o);
+    e.fail(checker::verdict::not_linearizable, "no sequential run explains " + text);
 }
 template <class Specification>
 void check_linearizable(const recorder& recorded, const Specification& initial) {

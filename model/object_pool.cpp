@@ -1,127 +1,211 @@
-// The object pool under the checker: no object in two hands, and what is handed over is ordered.
-// Edge: [claims:freed], from the release of an object to its next acquire.
+// The object pool under the checker: no object in two hands, none lost, and what is handed over is
+// ordered. Edges: [claims:freed], from the release of an object to its next acquire, and
+// [claims:taken], by which a search that found everything taken is sure.
 #include "assay/object_pool.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
 
 #include "lib/spec/object_pool.hpp"
 #include "model/linearizability.hpp"
+#include "model/suite.hpp"
 #include "model/tests.hpp"
 
 namespace assay::model {
 namespace {
 
 using pool = assay::object_pool<std::int64_t>;
+using handle = pool::handle_type;
 
+// A pool in shared memory, and what was done with it.
 struct fixture {
     std::uint64_t capacity;
+    std::uint32_t first_generation;
     block memory;
     recorder calls;
+    std::size_t processes = 0;
+    std::array<std::size_t, 5> held{};  // how many objects each process has
+    handle given;                       // taken before the processes run, known to all
 
-    fixture(scenario& s, std::uint64_t n, std::uint32_t first_generation = 0)
-        : capacity(n), memory(s, pool::size_bytes(n)) {
-        pool::format(memory.get(), n, first_generation);
+    fixture(scenario& s, std::uint64_t n, std::uint32_t first)
+        : capacity(n), first_generation(first), memory(s, pool::size_bytes(n)) {
+        pool::format(memory.get(), n, first);
     }
 
+    [[nodiscard]] std::int64_t pack(handle h) const {
+        if (h == pool::invalid_handle) return spec::none;
+        return spec::object_pool::pack(h.index, h.generation - first_generation);
+    }
+
+    // One process's access to the pool.
     struct user {
         fixture& f;
         member me;
         pool p{f.memory.get(), f.capacity, me};
+        std::array<handle, 4> mine{};
+        handle ended{};
 
         explicit user(fixture& fix) : f(fix) {}
 
-        // Acquires, uses the object as its only owner would, and returns its handle.
-        pool::handle_type acquire() {
-            pool::handle_type h;
-            f.calls({"acquire", 0, std::nullopt, 0}, [&] {
+        void perform(char what) {
+            if (what == 'a') acquire();
+            if (what == 'A') acquire_both();
+            if (what == 'l' && count() > 0) release_latest();
+            if (what == 'L' && count() > 1) release_both();
+            if (what == 'x' && ended != pool::invalid_handle) release(ended);
+            if (what == 'z' && release(f.given)) --f.held[f.processes];
+            if (what == 'o') adopt();
+            if (what == 'v')
+                f.calls({"valid", f.pack(f.given)}, [&] { return p.is_valid(f.given) ? 1 : 0; });
+            if (what == 'r') recover();
+        }
+        handle acquire() {
+            handle h;
+            f.calls({"acquire"}, [&] {
                 h = p.acquire();
-                return h == pool::invalid_handle ? spec::none : std::int64_t{h.index};
+                return f.pack(h);
             });
-            // As a cell: a second owner, or one that is not ordered behind the last, is a race.
-            if (h != pool::invalid_handle) reinterpret_cast<cell<std::int64_t>&>(p[h]).write(1);
+            have(h);
             return h;
         }
-        void release(pool::handle_type h) {
+        void recover() {
+            // What it may do, if anybody is dead: see explain().
+            for (std::size_t q = 0; q < f.processes; ++q)
+                for (std::uint64_t i = 0; q != self() && i < f.capacity; ++i)
+                    f.calls.begin(
+                        {"reclaim", spec::object_pool::pack(std::int64_t(i), std::int64_t(q))});
+            p.recover();
+        }
+
+    private:
+        std::size_t& count() { return f.held[self()]; }
+
+        // Uses the object as its only owner would: a second owner, or one that is not ordered
+        // behind the last, is a race.
+        void have(handle h) {
             if (h == pool::invalid_handle) return;
-            f.calls({"release", h.index, std::nullopt, 0}, [&] { return p.release(h) ? 1 : 0; });
+            mine[count()++] = h;
+            reinterpret_cast<cell<std::int64_t>&>(p[h]).write(1);
+        }
+        // A batch is so many single calls, recorded one inside the other.
+        void acquire_both() {
+            std::array<handle, 2> got{};
+            std::uint64_t n = 0;
+            f.calls({"acquire"}, [&] {
+                f.calls({"acquire"}, [&] {
+                    n = p.acquire_batch(2, got.begin());
+                    return n == 0 ? spec::not_tried : f.pack(got[1]);
+                });
+                return f.pack(got[0]);
+            });
+            for (std::uint64_t i = 0; i < n; ++i) have(got[i]);
+        }
+        bool release(handle h) {
+            return f.calls({"release", f.pack(h)}, [&] { return p.release(h) ? 1 : 0; }) == 1;
+        }
+        void release_latest() {
+            ended = mine[--count()];
+            check(release(ended), "the object of a living process was taken from it");
+        }
+        void release_both() {
+            const std::array<handle, 2> both{mine[0], mine[1]};
+            count() = 0;
+            f.calls({"release", f.pack(both[0])}, [&] {
+                f.calls({"release", f.pack(both[1])}, [&] {
+                    check(p.release_batch(both) == 2, "a release of a living process was refused");
+                    return 1;
+                });
+                return 1;
+            });
+        }
+        void adopt() {
+            if (f.calls({"adopt", f.pack(f.given)}, [&] { return p.adopt(f.given) ? 1 : 0; }) == 0)
+                return;
+            --f.held[f.processes];
+            have(f.given);
         }
     };
-    void finish() { check_linearizable(calls, spec::object_pool{capacity}); }
+
+    // All that no living process has is there, and the whole is explained.
+    void finish() {
+        std::size_t taken = held[processes];
+        for (std::size_t p = 0; p < processes; ++p)
+            if (!died(p)) taken += held[p];
+        user u(*this);
+        u.recover();
+        std::size_t free = 0;
+        while (u.acquire() != pool::invalid_handle) ++free;
+        check(free + taken >= capacity, "the dead still have an object");
+        explain();
+    }
+
+    // Of the reclaims, those of objects of the living must not happen.
+    void explain() {
+        for (std::size_t i = 0; i < calls.operations().size(); ++i) {
+            const spec::operation& o = calls.operations()[i].call;
+            if (o.name == "reclaim" && !died(static_cast<std::size_t>(o.argument >> 8)))
+                calls.set_result(i, spec::not_tried);
+        }
+        check_linearizable(calls, spec::object_pool{capacity});
+    }
 };
 
-// Each process acquires and releases so many times.
-void take_and_return(scenario& s, std::uint64_t capacity, std::initializer_list<int> rounds,
-                     std::uint32_t first_generation = 0) {
-    fixture f(s, capacity, first_generation);
-    static constexpr const char* names[] = {"first", "second", "third"};
-    std::size_t p = 0;
-    for (const int n : rounds)
-        s.process(names[p++], [&f, n] {
+// Letters: a acquires, l releases what was acquired last, A L the same with a batch of two, x
+// releases again what was released last, z releases the given object, o adopts it, v asks whether
+// its handle is valid, r recovers. With z, o, v one object is given out before.
+template <programs Programs, std::uint64_t Capacity, std::uint32_t FirstGeneration>
+void mix(scenario& s) {
+    fixture f(s, Capacity, FirstGeneration);
+    bool needs_given = false;
+    Programs.each([&](std::size_t p, const char* name, std::string_view todo) {
+        f.processes = p + 1;
+        needs_given |= todo.find_first_of("zov") != todo.npos;
+        s.process(name, [&f, todo] {
             fixture::user u(f);
-            for (int i = 0; i < n; ++i) u.release(u.acquire());
+            for (const char c : todo) u.perform(c);
         });
+    });
+    if (needs_given) f.given = fixture::user(f).acquire();
     s.finally([&] { f.finish(); });
     s.run();
 }
 
-void two_with_reuse(scenario& s) { take_and_return(s, 1, {2, 1}); }
-void three_with_reuse(scenario& s) { take_and_return(s, 2, {1, 1, 1}); }
-void two_at_the_wrap(scenario& s) { take_and_return(s, 1, {2, 1}, ~std::uint32_t{0}); }
-
-void release_of_a_stale_handle_is_refused(scenario& s) {
-    fixture f(s, 1);
-    pool::handle_type first;
-    {
-        fixture::user u(f);
-        first = u.acquire();
-    }
-    for (const char* name : {"first", "second"})
-        s.process(name, [&f, first] {
-            fixture::user u(f);
-            u.release(first);
-        });
-    s.process("third", [&f] { fixture::user(f).acquire(); });
-    s.finally([&] { f.finish(); });
-    s.run();
-}
-
-// Who survives gets back what the dead held.
-void recover_frees_what_the_dead_held(scenario& s) {
-    fixture f(s, 1);
-    s.process("mortal", [&f] {
-        fixture::user u(f);
-        u.release(u.acquire());
-    });
-    s.process("survivor", [&f] {
-        member me;
-        pool p(f.memory.get(), f.capacity, me);
-        const auto h = p.acquire();
-        if (h != pool::invalid_handle || !died(0)) return;
-        p.recover();
-        check(p.acquire() != pool::invalid_handle, "the dead still have the object");
-    });
-    s.run();
+// From generation 0, and from the last one: the first release wraps.
+template <programs Programs, std::uint64_t Capacity>
+std::vector<suite::start> from() {
+    return {{"", mix<Programs, Capacity, 0>},
+            {"_at_the_wrap", mix<Programs, Capacity, ~std::uint32_t{0}>}};
 }
 
 }  // namespace
 
 std::vector<test> object_pool_tests() {
-    return {
-        {"object_pool/two_processes_with_reuse_are_linearizable",
-         two_with_reuse,
-         {checker::verdict::verified, 3868}},
-        {"object_pool/three_processes_with_reuse_are_linearizable",
-         three_with_reuse,
-         {checker::verdict::verified, 18384}},
-        {"object_pool/generations_that_wrap_are_linearizable",
-         two_at_the_wrap,
-         {checker::verdict::verified, 3868}},
-        {"object_pool/release_of_a_stale_handle_is_refused",
-         release_of_a_stale_handle_is_refused,
-         {checker::verdict::verified, 164}},
-        {"object_pool/recover_frees_what_the_dead_held",
-         recover_frees_what_the_dead_held,
-         {checker::verdict::verified, 171},
-         one_death(1)},
-    };
+    return tests_of(
+        "object_pool",
+        {
+            {"one_object_twice_and_once", from<"alal|al", 1>(), {131, 1409, 3904}},
+            {"one_object_twice_each", from<"alal|alal", 1>(), {1866, 20190, 56317}},
+            {"one_object_for_three", from<"al|al|al", 1>(), {2496, 33336, 145521}},
+            {"one_object_for_three_and_again", from<"alal|al|al", 1>(), {152746, not_counted}},
+            {"two_objects_for_three", from<"al|al|al", 2>(), {1248, 19872, 107217}},
+            {"two_objects_for_three_one_keeps", from<"ala|al|al", 2>(), {24680, 342884}},
+            {"two_objects_one_keeps", from<"aal|al", 2>(), {54, 616, 1857}},
+            {"batch_against_batch", from<"AL|AL", 2>(), {170, 2676, 9851}},
+            {"batch_beside_single_ones", from<"AL|al|a", 2>(), {18070, 251756}},
+            {"double_release", from<"alx|al|al", 1>(), {6504, 76992}},
+            {"given_handle_released_by_two", from<"z|z|al", 1>(), {40, 412, 1417}},
+            {"given_handle_released_twice", from<"zx|zal|v", 1>(), {32, 292, 868}},
+            {"adopted_beside_recovery", from<"ol|r|a", 1>(), {36, 387, 1170}},
+            {"exhausted_after_returns", from<"alza|a", 2>(), {71, 690, 1957}},
+            {"exhausted_after_returns_of_both", from<"alza|alza", 2>(), {742, 7894}},
+            {"exhausted_for_three", from<"za|a|a", 2>(), {662, 6292, 20875}},
+            {"recovered_and_taken", from<"al|ra|a", 1>(), {408, 4017, 13820}},
+            {"recovered_by_two", from<"al|r|ra", 1>(), {53, 619, 2096}},
+            {"recovered_beside_reuse", from<"aal|ral", 2>(), {84, 959, 2929}},
+            {"recovered_beside_two", from<"al|ral|al", 2>(), {1874, 30802, 172961}},
+        });
 }
 
 }  // namespace assay::model

@@ -1,130 +1,206 @@
-// The queue under the checker: linearizable, whoever is slow. Edges: [queue:hint] (a handle that
-// starts at another's hint), and those of hands.hpp, [hands:node] [hands:owner] [hands:settled].
+// The queue under the checker: linearizable, whoever is slow or dead, and nothing is lost but what
+// the dead had in their hands. Edges: [queue:hint] (a handle that starts at another's hint), and
+// those of hands.hpp, [hands:node] [hands:owner] [hands:settled].
 #include "assay/queue.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "lib/spec/queue.hpp"
 #include "model/linearizability.hpp"
+#include "model/suite.hpp"
 #include "model/tests.hpp"
 
 namespace assay::model {
 namespace {
 
-// Few hands, because each costs an operation that looks at all of them.
-using small_queue = assay::queue<std::int64_t, 4>;
-
-// A queue of two elements in shared memory, and what was done with it.
+// A queue in shared memory, and what was done with it. Few hands, because each costs an operation
+// that looks at all of them.
+template <std::uint64_t Capacity, std::uint32_t Hands>
 struct fixture {
-    static constexpr std::uint64_t capacity = 2;
+    using small_queue = assay::queue<std::int64_t, Hands>;
 
     block memory;
     recorder calls;
-    spec::queue initial{capacity, {}};
+    std::size_t processes = 0;
 
-    explicit fixture(scenario& s, std::uint64_t laps = 0)
-        : memory(s, small_queue::size_bytes(capacity)) {
-        small_queue::format(memory.get(), capacity, laps);
+    fixture(scenario& s, std::uint64_t laps) : memory(s, small_queue::size_bytes(Capacity)) {
+        small_queue::format(memory.get(), Capacity, laps);
     }
 
     // One process's handle, whose calls are recorded.
     struct user {
         fixture& f;
         member me;
-        small_queue q{f.memory.get(), capacity, me};
+        small_queue q{f.memory.get(), Capacity, me};
 
         explicit user(fixture& fix) : f(fix) {}
-        void enqueue(std::int64_t v) {
-            f.calls({"enqueue", v, std::nullopt, 0}, [&] { return q.enqueue(v) ? 1 : 0; });
+
+        // False when all hands belong to the living.
+        bool enqueue(std::int64_t v) {
+            return record("enqueue", v, [&] { return q.enqueue(v) ? 1 : 0; });
         }
-        void dequeue() {
-            f.calls({"dequeue", 0, std::nullopt, 0},
-                    [&] { return q.dequeue().value_or(spec::none); });
+        bool dequeue() {
+            return record("dequeue", 0, [&] { return q.dequeue().value_or(spec::none); });
+        }
+        void enqueue_both(const std::array<std::int64_t, 2>& v) {
+            both("enqueue", v, [&](auto& done) {
+                const std::size_t n = q.enqueue_bulk(v);
+                done = {n > 0 ? 1 : 0, n > 1 ? 1 : 0};
+                return n;
+            });
+        }
+        void dequeue_both() {
+            both("dequeue", {0, 0}, [&](auto& got) {
+                got.fill(spec::none);
+                return q.dequeue_bulk(got);
+            });
+        }
+        void perform(char what) {
+            if (what >= '0' && what <= '9') enqueue(what - '0');
+            if (what == '-') dequeue();
+            if (what == 'B') enqueue_both({8, 9});
+            if (what == 'D') dequeue_both();
+            if (what == 'r') q.recover();
+            if (what == 'e') f.calls({"empty"}, [&] { return q.empty() ? 1 : 0; });
+            if (what == 'f') f.calls({"full"}, [&] { return q.full() ? 1 : 0; });
+            if (what == 's') {
+                const std::int64_t n = f.calls({"size"}, [&] { return std::int64_t(q.size()); });
+                check(n >= 0 && n <= std::int64_t{Capacity}, "more elements than fit");
+            }
+        }
+
+    private:
+        template <class F>
+        bool record(std::string_view name, std::int64_t argument, F run) {
+            // Asked only where hands may be too few: it costs accesses.
+            const bool enough = Hands < 4 && a_hand_is_free();
+            bool possible = true;
+            f.calls({name, argument}, [&]() -> std::int64_t {
+                try {
+                    return run();
+                } catch (const no_space&) {
+                    possible = false;
+                    return spec::not_tried;
+                }
+            });
+            check(possible || !enough, "no hand, although one is free or a dead one's");
+            return possible;
+        }
+        // Each has at most one. One of the dead may have to wait for an operation under way.
+        [[nodiscard]] bool a_hand_is_free() const {
+            std::size_t living = 0, dead = 0;
+            for (std::size_t p = 0; p < f.processes; ++p)
+                if (p != self()) ++(died(p) ? dead : living);
+            return living + (living > 0 ? dead : 0) < Hands;
+        }
+        // A bulk operation, recorded as one call inside the other.
+        template <class F>
+        void both(std::string_view name, const std::array<std::int64_t, 2>& arguments, F run) {
+            std::array<std::int64_t, 2> results{};
+            std::size_t n = 0;
+            f.calls({name, arguments[0]}, [&] {
+                f.calls({name, arguments[1]}, [&] {
+                    n = run(results);
+                    return n == 0 ? spec::not_tried : results[1];
+                });
+                return results[0];
+            });
         }
     };
-    // Everything left comes out as well, and the whole is explained.
+
+    // Everything left comes out, the queue has all its room, no hand is lost to the dead, and the
+    // whole is explained.
     void finish() {
-        user u(*this);
-        for (std::uint64_t i = 0; i <= capacity; ++i) u.dequeue();
-        check_linearizable(calls, initial);
+        {
+            user u(*this);
+            u.q.recover();
+            for (std::uint64_t i = 0; i <= Capacity; ++i) u.dequeue();
+            for (std::uint64_t i = 0; i <= Capacity; ++i) u.enqueue(100 + std::int64_t(i));
+            for (std::uint64_t i = 0; i <= Capacity; ++i) u.dequeue();
+        }
+        leave_out_sizes_in_between();
+        check_linearizable(calls, spec::queue{Capacity, {}});
+        check_hands(std::make_integer_sequence<std::uint32_t, Hands>());
+    }
+
+    // A size is exact when no operation is under way.
+    void leave_out_sizes_in_between() {
+        const auto& all = calls.operations();
+        for (std::size_t i = 0; i < all.size(); ++i)
+            if (all[i].call.name == "size" && std::ranges::any_of(all, [&](const auto& o) {
+                    const bool changes = o.call.name == "enqueue" || o.call.name == "dequeue";
+                    return changes && !calls.precedes(o, all[i]) && !calls.precedes(all[i], o);
+                }))
+                calls.set_result(i, std::nullopt);
+    }
+    template <std::uint32_t... Each>
+    void check_hands(std::integer_sequence<std::uint32_t, Each...>) {
+        user all[] = {(static_cast<void>(Each), user(*this))...};
+        for (user& u : all) check(u.dequeue(), "a hand is lost");
     }
 };
 
-// What each process does: a positive number is enqueued, 0 dequeues.
-using program = std::vector<std::int64_t>;
-
-void run_all(scenario& s, fixture& f, const std::vector<program>& programs) {
-    static constexpr const char* names[] = {"first", "second", "third", "fourth"};
-    for (std::size_t p = 0; p < programs.size(); ++p)
-        s.process(names[p], [&f, &todo = programs[p]] {
-            fixture::user u(f);
-            for (const std::int64_t v : todo) {
-                if (v == 0)
-                    u.dequeue();
-                else
-                    u.enqueue(v);
-            }
+// Letters: a digit is enqueued, - dequeues, B enqueues 8 and 9 in bulk, D dequeues two in bulk,
+// r recovers, s e f ask for size(), empty(), full().
+template <programs Programs, std::uint64_t Capacity, std::uint32_t Hands, std::uint64_t Laps>
+void mix(scenario& s) {
+    using shared_queue = fixture<Capacity, Hands>;
+    shared_queue f(s, Laps);
+    Programs.each([&](std::size_t p, const char* name, std::string_view todo) {
+        f.processes = p + 1;
+        s.process(name, [&f, todo] {
+            typename shared_queue::user u(f);
+            for (const char c : todo) u.perform(c);
         });
+    });
     s.finally([&] { f.finish(); });
     s.run();
 }
 
-void one_producer_one_consumer(scenario& s) {
-    fixture f(s);
-    const std::vector<program> programs{{1, 2, 3}, {0, 0, 0}};
-    run_all(s, f, programs);
+// From turn 0, and from the last turn before 2^64, so that it wraps in the first lap.
+template <programs Programs, std::uint64_t Capacity = 2, std::uint32_t Hands = 4>
+std::vector<suite::start> from() {
+    return {{"", mix<Programs, Capacity, Hands, 0>},
+            {"_at_the_wrap", mix<Programs, Capacity, Hands, ~std::uint64_t{0}>}};
 }
-void turns_that_wrap(scenario& s) {
-    fixture f(s, ~std::uint64_t{0});  // in the first lap
-    const std::vector<program> programs{{1, 2, 3}, {0, 0}};
-    run_all(s, f, programs);
-}
-void two_producers_one_consumer(scenario& s) {
-    fixture f(s);
-    const std::vector<program> programs{{1, 2}, {3}, {0, 0}};
-    run_all(s, f, programs);
-}
-void two_producers_two_consumers(scenario& s) {
-    fixture f(s);
-    const std::vector<program> programs{{1}, {2}, {0}, {0}};
-    run_all(s, f, programs);
-}
-void three_processes_that_do_both(scenario& s) {
-    fixture f(s);
-    const std::vector<program> programs{{1, 0}, {2, 0}, {3, 0}};
-    run_all(s, f, programs);
-}
+
+constexpr std::uint32_t second_dies = 2;
 
 }  // namespace
 
 std::vector<test> queue_tests() {
-    return {
-        {"queue/one_producer_one_consumer_are_linearizable",
-         one_producer_one_consumer,
-         {checker::verdict::verified, 50}},
-        {"queue/turns_that_wrap_are_linearizable",
-         turns_that_wrap,
-         {checker::verdict::verified, 20}},
-        {"queue/two_producers_one_consumer_are_linearizable",
-         two_producers_one_consumer,
-         {checker::verdict::verified, 864}},
-        {"queue/two_producers_two_consumers_are_linearizable",
-         two_producers_two_consumers,
-         {checker::verdict::verified, 556}},
-        {"queue/three_processes_that_do_both_are_linearizable",
-         three_processes_that_do_both,
-         {checker::verdict::verified, 45456}},
-        {"queue/one_producer_one_consumer_survive_a_death",
-         one_producer_one_consumer,
-         {checker::verdict::verified, 847},
-         one_death()},
-        {"queue/two_producers_one_consumer_survive_a_death",
-         two_producers_one_consumer,
-         {checker::verdict::verified, 16662},
-         one_death()},
-        {"queue/two_producers_two_consumers_survive_a_death",
-         two_producers_two_consumers,
-         {checker::verdict::verified, 13108},
-         one_death()},
-    };
+    return tests_of(
+        "queue",
+        {
+            {"one_producer_one_consumer", from<"12345|-----">(), {1442, 24965, 121543}},
+            {"one_producer_two_consumers", from<"12|-|-">(), {59, 1164, 7804}},
+            {"two_producers_one_consumer", from<"12|3|--">(), {864, 16662, 112158}},
+            {"two_producers_two_consumers", from<"1|2|-|-">(), {556, 13108, 118112}},
+            {"two_producers_two_consumers_of_one_lap", from<"12|3|-|-">(), {8081, not_counted}},
+            {"one_lap_by_two_consumers_of_two", from<"1|2|--|-">(), {3692, not_counted}},
+            {"two_laps_by_two_producers", from<"12|34|-|-">(), {105574}},
+            {"two_laps_by_two_producers_two_consumers", from<"12|34|--|--">(), {not_counted}},
+            {"two_that_do_both", from<"1-2-|3-">(), {1050, 13908, 54833}},
+            {"one_that_fills_and_empties_beside_another", from<"12--|3-">(), {510, 6329, 24283}},
+            {"three_that_do_both", from<"1-|2-|3-">(), {45456, not_counted}},
+            {"bulk_of_two_against_bulk_of_two", from<"B|DD">(), {18, 341, 1768}},
+            {"bulk_beside_single_ones", from<"B1|D-">(), {40, 669, 3227}},
+            {"bulk_beside_another_producer", from<"B|12|D">(), {7182, not_counted}},
+            {"asked_for_full_and_empty", from<"123|f|-e">(), {233, 3030}},
+            {"asked_by_a_third", from<"1|2|ef">(), {32, 444}},
+            {"asked_for_size", from<"1-s|2-s">(), {152, 2008, 6976}},
+            {"one_slot", from<"12|3|--", 1>(), {17120, not_counted}},
+            {"three_slots", from<"123|4|--", 3>(), {1858, 36205}},
+            {"recovered_beside_operations", from<"1-|r|2-">(), {504, 9504, 53393}},
+            {"recovered_in_the_middle", from<"1r-|2r-">(), {88, 1348, 6232}},
+            {"recovered_while_a_node_comes_back", from<"1-2|-|r", 1>(), {0, 18233}, second_dies},
+            {"recovered_while_nodes_come_back", from<"1-2-|-|r", 1>(), {0, 97901}, second_dies},
+            {"one_hand_for_two", from<"1-|2-", 2, 1>(), {10, 208, 1649}},
+            {"two_hands_for_three", from<"1|2|3", 2, 2>(), {306, 9186, 83451}},
+            {"two_hands_for_three_and_recovery", from<"1|r-|2", 2, 2>(), {594, 20540, 208162}},
+        });
 }
 
 }  // namespace assay::model

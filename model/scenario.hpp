@@ -199,23 +199,26 @@ public:
         environment::phase when;       // before, while or after the processes run
     };
 
+    // Notes a call that does not come back: it may take effect at any time from here, or never.
+    std::size_t begin(Call call) {
+        environment& e = *environment::current();
+        const bool modelled = e.now() == environment::phase::processes;
+        const checker::own_allocations guard;
+        operations_.push_back({e.self(),
+                               std::move(call),
+                               std::nullopt,
+                               modelled ? e.running().known() : checker::clock{},
+                               {},
+                               false,
+                               e.now()});
+        return operations_.size() - 1;
+    }
     // Runs f() as this call and notes its result, which it returns.
     template <class F>
     Result operator()(Call call, F&& f) {
         environment& e = *environment::current();
         const bool modelled = e.now() == environment::phase::processes;
-        std::size_t index = 0;
-        {
-            const checker::own_allocations guard;
-            index = operations_.size();
-            operations_.push_back({e.self(),
-                                   std::move(call),
-                                   std::nullopt,
-                                   modelled ? e.running().known() : checker::clock{},
-                                   {},
-                                   false,
-                                   e.now()});
-        }
+        const std::size_t index = begin(std::move(call));
         Result r = f();
         operation& o = operations_[index];
         if (modelled && e.running().position() > 0) {
@@ -229,6 +232,10 @@ public:
     }
 
     [[nodiscard]] const std::vector<operation>& operations() const noexcept { return operations_; }
+    // What the i-th is to be taken to have returned; nothing: it may have taken effect or not.
+    void set_result(std::size_t i, std::optional<Result> r) {
+        operations_[i].result = std::move(r);
+    }
     // Had a ended before b began, as far as anyone can tell?
     [[nodiscard]] static bool precedes(const operation& a, const operation& b) {
         if (!a.result || &a == &b) return false;

@@ -2,7 +2,7 @@
 //
 // State:      one word per thing, {generation, owner}; owner 0 means free. Beside them two kinds of
 //             hints that help to find a free one: per owner slot, where to look first; and one bit
-//             per group of 64 things, "there may be a free one".
+//             per group of 64 things, "there may be a free one" (not kept for a single group).
 // Invariant:  the words are the truth. A thing is taken by one compare-exchange {g, 0} -> {g, me}
 //             and given back by one {g, owner} -> {g + 1, 0}, so it never has two owners, and a
 //             claim {index, g} can be given back once only. Hints may be wrong in every way.
@@ -124,7 +124,8 @@ public:
             if (c) [[likely]]
                 return c;
         }
-        claim c = take_by_hints(self, start < count_ ? start : 0);
+        claim c;
+        if (has_summary()) c = take_by_hints(self, start < count_ ? start : 0);
         if (!c) c = take_or_prove_none(self);
         if (c) next.store(c.index + 1, relaxed);  // relaxed: a hint
         return c;
@@ -313,7 +314,11 @@ private:
 
     static constexpr std::uint64_t bit(std::uint32_t g) noexcept { return 1ull << (g % 64); }
 
+    // A single group needs no bit: who looks further than its hint looks at all of it anyway.
+    [[nodiscard]] bool has_summary() const noexcept { return count_ > group; }
+
     void set_group(std::uint32_t g) noexcept {
+        if (!has_summary()) return;
         // relaxed: a hint; read first, because mostly the bit is set and the line is shared.
         word<std::uint64_t>& w = summary_[g / 64];
         if ((w.load(relaxed) & bit(g)) == 0) static_cast<void>(w.fetch_or(bit(g), relaxed));

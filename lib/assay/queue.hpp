@@ -95,9 +95,10 @@ public:
     }
 
     // Appends a copy; false when the queue is full, which is exact: at an instant during the call
-    // it held capacity() elements. Lock-free, linearizable. Throws no_space when the living have
-    // taken all hands (only in the first operation of a handle or thread), and corrupt when a
-    // broken process has written to the queue.
+    // it held capacity() elements. Lock-free, linearizable. Throws no_space when no hand is free
+    // (only in the first operation of a handle or thread): the living have them, or the dead whose
+    // last operation cannot be decided yet (see recover). Throws corrupt when a broken process has
+    // written to the queue.
     [[nodiscard]] bool enqueue(const T& value) {
         return hands_.with_hand([this, &value](grip& mine) { return put(mine, value); });
     }

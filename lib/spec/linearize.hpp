@@ -25,11 +25,13 @@ namespace assay::spec {
 struct operation {
     std::string_view name;
     std::int64_t argument = 0;
-    std::optional<std::int64_t> result;  // nothing: the process died inside, or is still inside
+    std::optional<std::int64_t> result =
+        {};  // nothing: the process died inside, or is still inside
     int process = 0;
 };
 
 inline constexpr std::int64_t none = -1;  // the result of a dequeue from an empty queue, and so on
+inline constexpr std::int64_t not_tried = -2;      // the result of one that was not done after all
 inline constexpr std::size_t max_operations = 64;  // of one history: a set of them is one word
 
 struct history {

@@ -1,8 +1,14 @@
-// object_pool.hpp -- the sequential specification of assay::object_pool.
-//   acquire()  -> some object that is free, or none exactly when all are taken
-//   release(i) -> 1 when object i was taken (the handle is of its present life), else 0
+// object_pool.hpp -- the sequential specification of assay::object_pool, of up to 8 objects. A
+// handle is pack(object, tenure), where tenure says how often the object was given back before.
+//   acquire()  -> a handle of some object that is free, or none exactly when all are taken
+//   release(h) -> 1 when h is of the object's present tenure, else 0 (it was released before)
+//   adopt(h)   -> the same; the caller owns it then
+//   valid(h)   -> the same, without effect
+// and what recover() does to one object, whenever it does it (no result: it may do nothing):
+//   reclaim(pack(object, process)) frees the object if it is that process's
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <vector>
@@ -12,23 +18,55 @@
 namespace assay::spec {
 
 struct object_pool {
+    static constexpr int nobody = -1;
+
+    struct object {
+        int owner = nobody;
+        std::int64_t tenure = 0;
+        auto operator<=>(const object&) const = default;
+    };
+
     std::size_t capacity = 1;
-    std::uint64_t taken = 0;  // a set of objects; at most 64
+    std::array<object, 8> objects{};
 
     auto operator<=>(const object_pool&) const = default;
 
+    [[nodiscard]] static constexpr std::int64_t pack(std::int64_t index,
+                                                     std::int64_t second) noexcept {
+        return second << 8 | index;
+    }
+
     [[nodiscard]] std::vector<object_pool> after(const operation& o) const {
-        std::vector<object_pool> next;
-        if (o.name == "release") {
-            const bool was_taken = (taken >> o.argument & 1) != 0;
-            if (o.result && *o.result != (was_taken ? 1 : 0)) return {};
-            return {{capacity, taken & ~(std::uint64_t{1} << o.argument)}};
+        if (o.result == not_tried) return {*this};
+        if (o.name == "acquire") return after_acquire(o);
+        object_pool next = *this;
+        object& it = next.objects[static_cast<std::size_t>(o.argument & 0xff)];
+        const std::int64_t second = o.argument >> 8;
+        if (o.name == "reclaim") {
+            if (it.owner != second) return {};
+            it = {nobody, it.tenure + 1};
+            return {next};
         }
-        for (std::size_t i = 0; i < capacity; ++i)
-            if ((taken >> i & 1) == 0 && (!o.result || *o.result == static_cast<std::int64_t>(i)))
-                next.push_back({capacity, taken | std::uint64_t{1} << i});
-        const bool full = taken == (std::uint64_t{1} << capacity) - 1;
-        if (full && (!o.result || *o.result == none)) next.push_back(*this);
+        const bool valid = it.owner != nobody && it.tenure == second;
+        if (o.result && *o.result != (valid ? 1 : 0)) return {};
+        if (valid && o.name == "release") it = {nobody, it.tenure + 1};
+        if (valid && o.name == "adopt") it.owner = o.process;
+        return {next};
+    }
+
+private:
+    [[nodiscard]] std::vector<object_pool> after_acquire(const operation& o) const {
+        std::vector<object_pool> next;
+        bool all_taken = true;
+        for (std::size_t i = 0; i < capacity; ++i) {
+            const object& it = objects[i];
+            if (it.owner != nobody) continue;
+            all_taken = false;
+            if (o.result && *o.result != pack(static_cast<std::int64_t>(i), it.tenure)) continue;
+            next.push_back(*this);
+            next.back().objects[i].owner = o.process;
+        }
+        if (all_taken && (!o.result || *o.result == none)) next.push_back(*this);
         return next;
     }
 };

@@ -9,6 +9,7 @@
 #include "lib/spec/mrsw_array.hpp"
 #include "lib/spec/object_pool.hpp"
 #include "lib/spec/queue.hpp"
+#include "lib/spec/ring_buffer.hpp"
 
 namespace {
 
@@ -90,6 +91,95 @@ TEST(linearize, pool_is_exhausted_only_when_all_objects_are_taken) {
     h.add({"acquire", 0, none}, after({0}));
     EXPECT_FALSE(linearization<object_pool>::find(h, {2}));
     EXPECT_TRUE(linearization<object_pool>::find(h, {1}));
+}
+
+TEST(linearize, canary_release_of_an_earlier_tenure_is_caught) {
+    history h;
+    h.add({"acquire", 0, object_pool::pack(0, 0)}, concurrent);
+    h.add({"release", object_pool::pack(0, 0), 1}, after({0}));
+    h.add({"acquire", 0, object_pool::pack(0, 1)}, after({0, 1}));
+    h.add({"release", object_pool::pack(0, 0), 1}, after({0, 1, 2}));
+    EXPECT_FALSE(linearization<object_pool>::find(h, {1}));
+    h.operations[3].result = 0;
+    EXPECT_TRUE(linearization<object_pool>::find(h, {1}));
+}
+
+TEST(linearize, canary_object_taken_back_from_a_living_process_is_caught) {
+    history h;
+    h.add({"acquire", 0, object_pool::pack(0, 0), 7}, concurrent);
+    h.add({"reclaim", object_pool::pack(0, 8), std::nullopt}, after({0}));
+    h.add({"acquire", 0, object_pool::pack(0, 1)}, after({0}));
+    EXPECT_FALSE(linearization<object_pool>::find(h, {1}));
+    h.operations[1].argument = object_pool::pack(0, 7);
+    EXPECT_TRUE(linearization<object_pool>::find(h, {1}));
+}
+
+TEST(linearize, canary_wrong_size_and_wrong_observers_are_caught) {
+    for (const char* name : {"size", "empty", "full"}) {
+        history h;
+        h.add({"enqueue", 5, 1}, concurrent);
+        h.add({name, 0, name[0] == 's' ? 2 : 1}, after({0}));
+        EXPECT_FALSE(linearization<queue>::find(h, {2, {}})) << name;
+        h.operations[1].result = name[0] == 's' ? 1 : 0;
+        EXPECT_TRUE(linearization<queue>::find(h, {2, {}})) << name;
+    }
+}
+
+TEST(linearize, operation_that_was_not_tried_has_no_effect) {
+    history h;
+    h.add({"enqueue", 5, not_tried}, concurrent);
+    h.add({"dequeue", 0, none}, after({0}));
+    EXPECT_TRUE(linearization<queue>::find(h, {2, {}}));
+    h.operations[1].result = 5;
+    EXPECT_FALSE(linearization<queue>::find(h, {2, {}}));
+}
+
+// What a ring of two gives after 1, 2 and then 3, which overwrites.
+bool ring_gives(operation then) {
+    history h;
+    std::uint64_t before = 0;
+    for (const std::int64_t v : {1, 2, 3})
+        for (operation o : {operation{"drop", 1, 0}, {"announce", 1, 1}, {"append", v, 1}})
+            before |= std::uint64_t{1} << h.add(o, before);
+    h.add(then, before);
+    return linearization<ring_buffer>::find(h, {2}).has_value();
+}
+
+TEST(linearize, canary_ring_that_swaps_repeats_or_miscounts_is_caught) {
+    const auto pack = ring_buffer::pack;
+    EXPECT_TRUE(ring_gives({"take", 2, pack(32, 1)}));   // first 2, then 3
+    EXPECT_FALSE(ring_gives({"take", 2, pack(23, 1)}));  // swapped
+    EXPECT_FALSE(ring_gives({"take", 2, pack(32, 0)}));  // one was lost
+    EXPECT_FALSE(ring_gives({"take", 2, pack(32, 2)}));  // not two
+    EXPECT_FALSE(ring_gives({"take", 1, pack(1, 0)}));   // overwritten
+    EXPECT_FALSE(ring_gives({"take", 2, pack(22, 1)}));  // repeated
+    EXPECT_TRUE(ring_gives({"last", 2, 32}));
+    EXPECT_FALSE(ring_gives({"last", 2, 21}));
+    EXPECT_TRUE(ring_gives({"peek", 1, 2}));
+    EXPECT_FALSE(ring_gives({"peek", 1, 3}));
+    EXPECT_TRUE(ring_gives({"skip", 1, pack(1, 1)}));
+    EXPECT_FALSE(ring_gives({"skip", 9, pack(3, 1)}));
+}
+
+TEST(linearize, canary_ring_with_more_records_than_fit_is_caught) {
+    history h;
+    h.add({"announce", 3, 3}, concurrent);
+    h.add({"append", 321, 3}, concurrent);
+    EXPECT_FALSE(linearization<ring_buffer>::find(h, {2}));
+    EXPECT_TRUE(linearization<ring_buffer>::find(h, {3}));
+}
+
+TEST(linearize, canary_reader_of_a_ring_that_misses_a_record_is_caught) {
+    history h;
+    h.add({"join", 0, 0}, concurrent);
+    h.add({"announce", 1, 1}, after({0}));
+    h.add({"append", 1, 1}, after({0, 1}));
+    h.add({"announce", 1, 1}, after({0, 1, 2}));
+    h.add({"append", 2, 1}, after({0, 1, 2, 3}));
+    h.add({"next", 1, 2}, after({0, 1, 2, 3, 4}));
+    EXPECT_FALSE(linearization<ring_buffer>::find(h, {2}));
+    h.operations[5].result = 1;
+    EXPECT_TRUE(linearization<ring_buffer>::find(h, {2}));
 }
 
 TEST(linearize, canary_key_missed_while_always_present_is_caught) {

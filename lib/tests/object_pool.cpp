@@ -508,7 +508,8 @@ TEST(object_pool, an_interrupted_acquire_never_gets_what_another_took_meanwhile)
     shared_pool s(4);
     std::array<claim, 2> ours;
     const long steps = stopped_at_each_step(
-        *s.everyone, [](long) {}, [&] { return static_cast<int>(s.objects.acquire().index); },
+        *s.everyone, [&](long) { ours = {}; },
+        [&] { return static_cast<int>(s.objects.acquire().index); },
         [&](long) {
             ASSERT_EQ(s.objects.acquire_batch(2, ours.begin()), 2u);
             ASSERT_TRUE(s.objects.release(ours[0]));
