@@ -148,7 +148,7 @@ struct fixture {
             if (o.name == "reclaim" && !died(static_cast<std::size_t>(o.argument >> 8)))
                 calls.set_result(i, spec::not_tried);
         }
-        check_linearizable(calls, spec::object_pool{capacity});
+        check_linearizable(calls, spec::object_pool{capacity, true});
     }
 };
 

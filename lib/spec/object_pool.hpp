@@ -1,5 +1,6 @@
 // object_pool.hpp -- the sequential specification of assay::object_pool, of up to 8 objects. A
-// handle is pack(object, tenure), where tenure says how often the object was given back before.
+// handle is pack(object, tenure), where tenure says how often the object was given back before, or
+// always 0 for those who do not ask for stale handles.
 //   acquire()  -> a handle of some object that is free, or none exactly when all are taken
 //   release(h) -> 1 when h is of the object's present tenure, else 0 (it was released before)
 //   adopt(h)   -> the same; the caller owns it then
@@ -27,6 +28,7 @@ struct object_pool {
     };
 
     std::size_t capacity = 1;
+    bool counts_tenures = false;
     std::array<object, 8> objects{};
 
     auto operator<=>(const object_pool&) const = default;
@@ -44,12 +46,12 @@ struct object_pool {
         const std::int64_t second = o.argument >> 8;
         if (o.name == "reclaim") {
             if (it.owner != second) return {};
-            it = {nobody, it.tenure + 1};
+            it = {nobody, it.tenure + (counts_tenures ? 1 : 0)};
             return {next};
         }
         const bool valid = it.owner != nobody && it.tenure == second;
         if (o.result && *o.result != (valid ? 1 : 0)) return {};
-        if (valid && o.name == "release") it = {nobody, it.tenure + 1};
+        if (valid && o.name == "release") it = {nobody, it.tenure + (counts_tenures ? 1 : 0)};
         if (valid && o.name == "adopt") it.owner = o.process;
         return {next};
     }
