@@ -2,6 +2,7 @@
 // of an operation breaks. Each is the subject of the same scene as the real one.
 #pragma once
 
+#include <assay/object_pool.hpp>
 #include <assay/structure.hpp>
 
 #include <algorithm>
@@ -170,6 +171,23 @@ private:
         return Tagged ? ((old >> 32) + 1) << 32 | to : to;
     }
     word<std::uint64_t>* next() const { return &this->template at<word<std::uint64_t>>(); }
+};
+
+// A pool whose recover() runs in one process at a time, and leaves that to a flag. (The flag lies in
+// the last object, which the scene does not write to.)
+template <class T>
+class exclusive_recovery : public assay::object_pool<T> {
+public:
+    using assay::object_pool<T>::object_pool;
+
+    std::uint64_t recover() {
+        const auto last = static_cast<std::uint32_t>(this->capacity() - 1);
+        auto& busy = reinterpret_cast<word<std::uint64_t>&>((*this)[assay::claim{last, 0}]);
+        if (busy.exchange(1, acquire) != 0) return 0;
+        const std::uint64_t n = assay::object_pool<T>::recover();
+        busy.store(0, release);
+        return n;
+    }
 };
 
 // A ring that shows a record before it is there.

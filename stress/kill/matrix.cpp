@@ -313,7 +313,8 @@ std::vector<item> items_of(const settings& s) {
     for (const cell& c : cells()) {
         track* const t = share<track>();
         for (const fate how : {fate::killed, fate::stopped, fate::recovered}) {
-            if (how == fate::recovered && (!c.recovers || !c.caught_by.empty())) continue;
+            if (how == fate::recovered && !c.recovers) continue;
+            if (how != fate::recovered && c.recovers && !c.caught_by.empty()) continue;
             if (how == fate::stopped && !c.stops) continue;
             const item it{&c, how, t, how == fate::recovered ? share<track>() : nullptr,
                           share<outcome>()};

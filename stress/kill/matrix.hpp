@@ -57,7 +57,7 @@ struct cell {
     std::string name;  // structure/operation
     std::string what;
     std::function<std::unique_ptr<scene>(const std::string& segment)> set;
-    bool recovers = false;  // has a recover() with something to do
+    bool recovers = false;  // has a recover() with something to do; a canary: that is its bug
     // For a canary: one of these words must be in the failure. Empty: must not fail.
     std::vector<std::string> caught_by = {};
     bool stops = true;  // the others need not wait when it is stopped; otherwise it is only killed

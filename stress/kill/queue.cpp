@@ -27,8 +27,11 @@ public:
             put(number);
         } else if (all_.size() < capacity) {
             fail("full with %zu elements", all_.size());
-        } else {
-            // Full at last: so many of the uncertain ones must be there. Which ones, time tells.
+        } else if (all_.size() == capacity) {  // so all the uncertain ones are there
+            for (entry& e : all_) {
+                if (e.maybe) present_.push_back(e.number);
+                e.maybe = false;
+            }
         }
     }
     void dequeued(std::optional<std::uint64_t> number) {
