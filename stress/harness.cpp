@@ -139,25 +139,27 @@ std::optional<episode> context::next(bool more) {
     episode e{};
     e.seed = seed_ + episodes_++;
     random dice(e.seed);
-    e.processes = processes_ != 0
-                      ? processes_
-                      : static_cast<unsigned>(dice.between(2, std::max(3u, 2 * cores())));
+    e.processes = processes_ != 0 ? processes_
+                                  : static_cast<unsigned>(dice.between(
+                                        2, std::max(3u, (dice.one_in(4) ? 4 : 2) * cores())));
     e.processes = std::min(e.processes, max_workers);
     e.seconds = std::clamp(budget_ / 8, 0.05, 0.4);
     e.pins = static_cast<pinning>(dice.below(3));
     constexpr std::uint64_t means[] = {0, 20, 100, 1000};
     // In turn, not drawn: four episodes have each kind of violence, sixteen also each noise with it.
     e.noise = means[canary_ ? 1 + dice.below(2) : (e.seed + e.seed / 4) % 4];
+    e.priorities = e.processes <= ranking::most && dice.one_in(3);
     const std::uint64_t violence = e.seed % 4;
     e.kills = violence & 1;
     e.stops = violence & 2;
     the_board->episode_seed = e.seed;
     ++the_board->episodes;
     constexpr const char* pins[] = {"unpinned", "pinned over the cores", "pinned to one core"};
-    std::snprintf(the_board->plan, sizeof the_board->plan,
-                  "%u processes, %s, noise at one access in %llu, kills %s, stops %s", e.processes,
-                  pins[static_cast<int>(e.pins)], static_cast<unsigned long long>(e.noise),
-                  e.kills ? "yes" : "no", e.stops ? "yes" : "no");
+    std::snprintf(
+        the_board->plan, sizeof the_board->plan, "%u processes, %s, %s %llu, kills %s, stops %s",
+        e.processes, pins[static_cast<int>(e.pins)],
+        e.priorities ? "by priorities instead of noise at one access in" : "noise at one access in",
+        static_cast<unsigned long long>(e.noise), e.kills ? "yes" : "no", e.stops ? "yes" : "no");
     return e;
 }
 
@@ -266,7 +268,12 @@ void team::work(unsigned i, unsigned life, int parent) {
         pin(list[plan_.pins == pinning::one_core ? plan_.seed % list.size() : i % list.size()]);
     }
     worker w(i, life, plan_.seed * 1000003 + i * 1009 + life);
-    noise::begin(w.dice.next(), plan_.noise);
+    if (plan_.priorities) {
+        the_board->order.enter(i, 1 + static_cast<std::uint32_t>(w.dice.below(1u << 20)));
+        noise::obey(w.dice.next(), the_board->order, i);
+    } else {
+        noise::begin(w.dice.next(), plan_.noise);
+    }
     if (plan_.kills && rules_.mortal && !w.dice.one_in(4)) noise::die_at(w.dice.magnitude(15));
     while (the_board->gate == 0) sleep_on(the_board->gate, 0, 100ms);
     run_process([&] {
@@ -299,6 +306,7 @@ void team::run() {
     b.stop = 0;
     b.arrived = 0;
     b.team = static_cast<std::uint32_t>(members_.size());
+    b.order.clear();
     for (unsigned i = 0; i < members_.size(); ++i) {
         b.workers[i].operations = 0;
         spawn(i);
@@ -337,6 +345,7 @@ void team::reap() {
         int status = 0;
         if (m.pid <= 0 || ::waitpid(m.pid, &status, WNOHANG) != m.pid) continue;
         m.pid = -1;
+        if (plan_.priorities) the_board->order.leave(i);
         if (stopped_ == i) stopped_.reset();
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
         const bool murdered =

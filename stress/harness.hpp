@@ -66,6 +66,7 @@ struct board {
     std::atomic<std::uint32_t> gate, stop;
     std::atomic<std::uint32_t> arrived, round;  // of the barrier
     std::atomic<std::uint32_t> team;            // workers in use
+    ranking order;                              // in episodes by priorities
     worker_slot workers[max_workers];
 };
 
@@ -128,6 +129,7 @@ struct episode {
     double seconds;
     pinning pins;
     std::uint64_t noise;  // accesses between disturbances, on average; 0: none
+    bool priorities;      // instead of noise
     bool kills, stops;
 };
 

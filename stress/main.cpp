@@ -273,7 +273,8 @@ int main(int argc, char** argv) {
     app.add_option("--json", s.json, "write a stage report (scripts/README.md)");
     app.add_option("--seed", s.seed, "of the plan; the kernel's schedule differs each time");
     app.add_option("--seconds", s.budget, "time in all")->capture_default_str();
-    app.add_option("--processes", s.processes, "in each episode; default: 2 to twice the cores")
+    app.add_option("--processes", s.processes,
+                   "in each episode; default: 2 to four times the cores")
         ->check(CLI::Range(2u, max_workers));
     app.add_option("--failures", s.failures, "where failing segments and logs are kept")
         ->capture_default_str();

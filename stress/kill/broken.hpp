@@ -1,5 +1,6 @@
-// broken.hpp -- the canaries of the kill points: well-known structures that a death in the middle
-// of an operation breaks. Each is the subject of the same scene as the real one.
+// broken.hpp -- canaries of the kill points: well-known structures that a death in the middle of an
+// operation breaks. Others are those of the rest of stress. Each is the subject of the same scene as
+// the real structure.
 #pragma once
 
 #include <assay/object_pool.hpp>
@@ -11,32 +12,11 @@
 #include <optional>
 #include <string_view>
 
+#include "stress/broken.hpp"
+
 namespace assay_kill::broken {
 
-using assay::acq_rel;
-using assay::acquire;
-using assay::cell;
-using assay::relaxed;
-using assay::release;
-using assay::word;
-
-// What they share with the real ones: a named entry in a segment.
-template <class Derived, class T>
-class base : public assay::structure<Derived, T> {
-public:
-    static constexpr assay::kind structure_kind = assay::kind::raw;
-
-    template <class Segment>
-    base(Segment& in, std::string_view name, std::uint64_t count)
-        : assay::structure<Derived, T>(in, name, count) {}
-    static void format(void*, std::uint64_t) {}  // fresh memory is zero
-
-protected:
-    template <class Layout>
-    [[nodiscard]] Layout& at() const {
-        return *std::launder(reinterpret_cast<Layout*>(this->memory()));
-    }
-};
+using namespace assay_stress::broken;
 
 // A ring of slots with a sequence number each (Vyukov, "Bounded MPMC queue", 2010). Fast, and not
 // lock-free: a claimed slot waits for the one who claimed it.
@@ -95,82 +75,6 @@ private:
             }
         }
     }
-};
-
-// The repair that one finds in the wild: claim the slot by compare-exchange on the tail, then write
-// it. Consumers read what is not yet written.
-template <class T>
-class claiming_queue : public base<claiming_queue<T>, T> {
-    struct layout {
-        word<std::uint64_t> head, tail;
-        cell<T> slots[1];
-    };
-
-public:
-    using base<claiming_queue, T>::base;
-    static std::uint64_t size_bytes(std::uint64_t count) {
-        return sizeof(layout) + count * sizeof(cell<T>);
-    }
-
-    bool enqueue(const T& value) {
-        std::uint64_t tail = here().tail.load(acquire);
-        do {
-            if (tail - here().head.load(acquire) == this->count()) return false;
-        } while (!here().tail.compare_exchange(tail, tail + 1, acq_rel, acquire));
-        here().slots[tail % this->count()].write(value);
-        return true;
-    }
-    std::optional<T> dequeue() {
-        std::uint64_t head = here().head.load(acquire);
-        do {
-            if (head == here().tail.load(acquire)) return std::nullopt;
-        } while (!here().head.compare_exchange(head, head + 1, acq_rel, acquire));
-        return here().slots[head % this->count()].read();
-    }
-
-private:
-    layout& here() const { return this->template at<layout>(); }
-};
-
-// A free list, with or without a tag in its head against ABA. What a process has taken is written
-// nowhere, so nobody can give it back for the dead.
-template <class T, bool Tagged>
-class free_list : public base<free_list<T, Tagged>, T> {
-public:
-    using handle_type = std::uint32_t;
-    static constexpr handle_type invalid_handle = 0;
-
-    using base<free_list, T>::base;
-    static std::uint64_t size_bytes(std::uint64_t count) {
-        return (count + 1) * sizeof(word<std::uint64_t>);
-    }
-    static void format(void* memory, std::uint64_t count) {
-        auto* next = static_cast<word<std::uint64_t>*>(memory);  // [0] is the head
-        for (std::uint64_t i = 0; i <= count; ++i) next[i].store(i < count ? i + 1 : 0, relaxed);
-    }
-
-    handle_type acquire() {
-        std::uint64_t top = next()[0].load(broken::acquire);
-        while (index(top) != 0) {
-            const std::uint64_t after = next()[index(top)].load(broken::acquire);
-            if (next()[0].compare_exchange(top, renew(top, after), acq_rel, broken::acquire))
-                return index(top);
-        }
-        return invalid_handle;
-    }
-    bool release(handle_type h) {
-        std::uint64_t top = next()[0].load(broken::acquire);
-        do next()[h].store(index(top), relaxed);
-        while (!next()[0].compare_exchange(top, renew(top, h), acq_rel, broken::acquire));
-        return true;
-    }
-
-private:
-    static std::uint32_t index(std::uint64_t w) { return static_cast<std::uint32_t>(w); }
-    static std::uint64_t renew(std::uint64_t old, std::uint64_t to) {
-        return Tagged ? ((old >> 32) + 1) << 32 | to : to;
-    }
-    word<std::uint64_t>* next() const { return &this->template at<word<std::uint64_t>>(); }
 };
 
 // A pool whose recover() runs in one process at a time, and leaves that to a flag. (The flag lies in
@@ -256,69 +160,6 @@ public:
 
 private:
     layout& here() const { return this->template at<layout>(); }
-};
-
-// A hash table with open addressing that replaces a value by erasing and inserting: for a while, or
-// for ever, the key is missing.
-template <class K, class V>
-class erasing_map : public base<erasing_map<K, V>, std::uint64_t> {
-    struct slot {
-        word<std::uint64_t> used;
-        cell<K> key;
-        cell<V> value;
-    };
-
-public:
-    using base<erasing_map, std::uint64_t>::base;
-    static std::uint64_t size_bytes(std::uint64_t count) { return 2 * count * sizeof(slot); }
-
-    bool insert(const K& key, const V& value) {
-        if (find(key)) return false;
-        for (std::uint64_t i = 0;; ++i) {  // the caller keeps below the capacity
-            if (at(i).used.load(acquire) != 0) continue;
-            at(i).key.write(key);
-            at(i).value.write(value);
-            at(i).used.store(1, release);
-            return true;
-        }
-    }
-    bool insert_or_assign(const K& key, const V& value) {
-        const bool there = erase(key);
-        insert(key, value);
-        return !there;
-    }
-    [[nodiscard]] std::optional<V> find(const K& key) const {
-        for (std::uint64_t i = 0; i < 2 * this->count(); ++i)
-            if (at(i).used.load(acquire) != 0 && at(i).key.read() == key) return at(i).value.read();
-        return std::nullopt;
-    }
-    bool erase(const K& key) {
-        for (std::uint64_t i = 0; i < 2 * this->count(); ++i) {
-            if (at(i).used.load(acquire) == 0 || at(i).key.read() != key) continue;
-            at(i).used.store(0, release);
-            return true;
-        }
-        return false;
-    }
-
-private:
-    slot& at(std::uint64_t i) const { return reinterpret_cast<slot*>(this->memory())[i]; }
-};
-
-// A counter that is read, then written.
-template <class T>
-class counter : public base<counter<T>, T> {
-public:
-    using base<counter, T>::base;
-    static std::uint64_t size_bytes(std::uint64_t) { return sizeof(word<T>); }
-
-    T fetch_add(T n) {
-        word<T>& w = this->template at<word<T>>();
-        const T seen = w.load(relaxed);
-        w.store(seen + n, relaxed);
-        return seen;
-    }
-    [[nodiscard]] T load() const { return this->template at<word<T>>().load(acquire); }
 };
 
 // Names and their space under a lock. What each kind does wrong: nothing but the lock, whose dead

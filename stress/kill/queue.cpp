@@ -78,7 +78,6 @@ struct plan {
     std::uint64_t there;   // before it
     bool late = false;     // a handle that others have left a hundred laps behind
     bool fresh = false;    // the first operation of a handle
-    bool waits = false;    // wait_enqueue, wait_dequeue
 };
 
 template <class Queue>
