@@ -198,6 +198,7 @@ std::vector<test> object_pool_tests() {
             {"given_handle_released_by_two", from<"z|z|al", 1>(), {40, 412, 1417}},
             {"given_handle_released_twice", from<"zx|zal|v", 1>(), {32, 292, 868}},
             {"adopted_beside_recovery", from<"ol|r|a", 1>(), {36, 387, 1170}},
+            {"never_exhausted", from<"aza|a", 3>(), {28, 288}},
             {"exhausted_after_returns", from<"alza|a", 2>(), {71, 690, 1957}},
             {"exhausted_after_returns_of_both", from<"alza|alza", 2>(), {742, 7894}},
             {"exhausted_for_three", from<"za|a|a", 2>(), {662, 6292, 20875}},
