@@ -6,8 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <mutex>
+#include <vector>
 
 #include "event.hpp"
 
@@ -30,7 +30,8 @@ public:
     static constexpr location_id none = capacity;
 
     // Location p, for p < processes, is the life of process p.
-    explicit location_table(std::size_t processes) : all_(std::make_unique<location[]>(capacity)) {
+    explicit location_table(std::size_t processes) {
+        all_.reserve(capacity);  // never moved: others read them without the lock
         location_id clash = none;
         for (std::uint32_t p = 0; p < processes; ++p) find(life_segment, p, 1, 0, clash);
     }
@@ -55,7 +56,7 @@ public:
         }
         clash = none;
         if (count_ == capacity) return none;
-        location& l = all_[count_];
+        location& l = all_.emplace_back();
         l.segment = segment;
         l.offset = offset;
         l.size = size;
@@ -66,7 +67,7 @@ public:
     }
 
 private:
-    std::unique_ptr<location[]> all_;
+    std::vector<location> all_;
     location_id count_ = 0;
     std::mutex mutex_;
 };

@@ -95,18 +95,17 @@ private:
     }
 
     // Every way to go on with every thread.
-    void extend(const partial& x) {
+    void extend(partial x) {
         if (found_.race) return;
         bool ended = true;
         for (std::size_t t = 0; t < x.threads.size(); ++t) {
             if (x.threads[t].end != fate::finished) continue;
-            interpreter code = x.threads[t].code;
-            const auto step = code.next();
-            if (!step) continue;
-            ended = false;
-            partial next = x;
-            next.threads[t].code = code;
-            perform(next, t, *step);
+            const interpreter before = x.threads[t].code;
+            if (const auto step = x.threads[t].code.next()) {
+                ended = false;
+                perform(x, t, *step);
+            }
+            x.threads[t].code = before;
         }
         if (ended) report(x);
     }
@@ -258,7 +257,7 @@ private:
                 return;
             }
         }
-        extend(x);
+        extend(std::move(x));
     }
 
     // Could the new step of thread t have come earlier, before a step of a higher thread? Then

@@ -15,9 +15,10 @@ namespace assay::proof {
 // A set of events; events are numbered from 0.
 class event_set {
 public:
-    static constexpr int capacity = 64;
+    using word = std::uint32_t;  // small: the oracle spends its time on copies of relations
+    static constexpr int capacity = 32;
 
-    void insert(int e) { bits_ |= std::uint64_t{1} << e; }
+    void insert(int e) { bits_ |= word{1} << e; }
     [[nodiscard]] bool contains(int e) const { return (bits_ >> e & 1) != 0; }
     [[nodiscard]] bool empty() const { return bits_ == 0; }
 
@@ -34,8 +35,8 @@ public:
     event_set() = default;
 
 private:
-    explicit event_set(std::uint64_t bits) : bits_(bits) {}
-    std::uint64_t bits_ = 0;
+    explicit event_set(word bits) : bits_(bits) {}
+    word bits_ = 0;
 };
 
 // A relation on the events 0 .. size - 1: row a is the set of all b with (a, b) in the relation.
