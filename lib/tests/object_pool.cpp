@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <map>
 #include <random>
 #include <thread>
 
@@ -193,9 +191,8 @@ TEST(object_pool, objects_are_aligned_and_apart) {
 }
 
 TEST(object_pool, impossible_counts_are_refused) {
-    EXPECT_THROW(static_cast<void>(pool::size_bytes(0)), std::invalid_argument);
-    EXPECT_THROW(static_cast<void>(pool::size_bytes(1ull << 32)), std::invalid_argument);
-    EXPECT_THROW(static_cast<void>(pool::size_bytes(~0ull)), std::invalid_argument);
+    for (const std::uint64_t n : {0ull, 1ull << 32, ~0ull})
+        EXPECT_THROW(static_cast<void>(pool::size_bytes(n)), std::invalid_argument) << n;
 }
 
 // --- several processes ---------------------------------------------------------------------------
