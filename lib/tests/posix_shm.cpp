@@ -332,20 +332,38 @@ TEST(posix_shm, killed_creator_leaves_a_usable_segment_or_none) {
     }
 }
 
+// Every other one kills itself when it is attached, the rest die at some moment of attaching.
 TEST(posix_shm, killed_attachers_leak_no_count) {
+    std::mt19937 random(static_cast<unsigned>(::testing::UnitTest::GetInstance()->random_seed()));
     const auto name = unique_name();
-    posix_shm a(name, mib);
-    for (int round = 0; round < 1000; ++round) {
-        child c([&] {
+    {
+        posix_shm a(name, mib);
+        child lives([&] {
             posix_shm b(name);
-            ::kill(::getpid(), SIGKILL);
+            ::pause();
         });
-        ASSERT_EQ(c.exit_code(), 128 + SIGKILL);
-        ASSERT_EQ(a.get_ref_count(), 1u);
+        while (a.get_ref_count() < 2) std::this_thread::yield();
+        for (int round = 0; round < 1000; ++round) {
+            child c([&] {
+                posix_shm b(name);
+                if (round % 2 == 0) ::kill(::getpid(), SIGKILL);
+                ::pause();
+            });
+            if (round % 2 == 1) {
+                std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
+                c.kill();
+            } else {
+                ASSERT_EQ(c.exit_code(), 128 + SIGKILL);
+            }
+            ASSERT_EQ(a.get_ref_count(), 2u) << "round " << round;
+        }
+        EXPECT_LE(counter_at_offset_0(a), 3u) << "slots of the dead are reused";
+        lives.kill();
+        EXPECT_EQ(a.get_ref_count(), 1u);
+        EXPECT_GE(a.recover(), 1u);
+        EXPECT_EQ(counter_at_offset_0(a), 1u);
     }
-    EXPECT_LE(counter_at_offset_0(a), 2u) << "slots of the dead are reused";
-    EXPECT_EQ(a.recover(), 1u);
-    EXPECT_EQ(counter_at_offset_0(a), 1u);
+    EXPECT_FALSE(name_exists(name));
 }
 
 TEST(posix_shm, segment_of_a_killed_last_process_is_used_and_removed_by_the_next) {
