@@ -150,15 +150,17 @@ void check(bool condition, const char* what = "",
            const checker::place& at = checker::place::current());
 
 // Repeats f until it returns true. A lap that returned false and changed nothing is not repeated:
-// the process waits for a new write to something that it read.
+// the process waits for a new write to something that it read. `remembers`: f may do something else
+// in another lap although nothing has changed since, because it counts them.
 template <class F>
-void await(F f) {
+void await(F f, bool remembers = true) {
     environment& e = *environment::current();
     if (e.now() != environment::phase::processes) {
         while (!f()) e.pause(nullptr);
         return;
     }
-    e.running().repeat([](void* g) { return static_cast<bool>((*static_cast<F*>(g))()); }, &f);
+    e.running().repeat([](void* g) { return static_cast<bool>((*static_cast<F*>(g))()); }, &f,
+                       remembers);
 }
 
 // Has process p died? Reading this happens after everything that it did, if so.

@@ -7,6 +7,7 @@
 
 namespace assay::model {
 
+[[nodiscard]] std::vector<test> posix_shm_tests();
 [[nodiscard]] std::vector<test> queue_tests();
 [[nodiscard]] std::vector<test> object_pool_tests();
 [[nodiscard]] std::vector<test> ring_buffer_tests();

@@ -30,7 +30,7 @@ inline constexpr const char* shm_directory = "/dev/shm";  // where shm_open look
 
 // Lock bytes lie far behind any data; below 2^31 so that 32-bit builds agree.
 inline constexpr off_t slot_locks = 0x40000000;
-inline constexpr off_t name_lock = slot_locks + max_attachments;
+inline constexpr off_t name_lock = slot_locks + attachment_locks;
 
 class unique_fd {
 public:
@@ -56,14 +56,15 @@ class kernel_locks {
 public:
     explicit kernel_locks(unique_fd fd) noexcept : fd_(std::move(fd)) {}
 
-    [[nodiscard]] bool try_lock(std::uint32_t slot) noexcept { return set(F_WRLCK, slot_at(slot)); }
-    void unlock(std::uint32_t slot) noexcept { static_cast<void>(set(F_UNLCK, slot_at(slot))); }
+    // One of the attachment_locks.
+    [[nodiscard]] bool try_lock(std::uint32_t n) noexcept { return set(F_WRLCK, slot_locks + n); }
+    void unlock(std::uint32_t n) noexcept { static_cast<void>(set(F_UNLCK, slot_locks + n)); }
     // By another open file than ours.
-    [[nodiscard]] bool held(std::uint32_t slot) const noexcept { return held(slot_at(slot), 1); }
-    [[nodiscard]] bool any_held() const noexcept { return held(slot_locks, max_attachments); }
+    [[nodiscard]] bool held(std::uint32_t n) const noexcept { return held(slot_locks + n, 1); }
+    [[nodiscard]] bool any_held() const noexcept { return held(slot_locks, attachment_locks); }
 
     [[nodiscard]] bool try_lock_all_slots() noexcept {
-        return set(F_WRLCK, slot_locks, max_attachments);
+        return set(F_WRLCK, slot_locks, attachment_locks);
     }
     [[nodiscard]] bool try_lock_name() noexcept { return set(F_WRLCK, name_lock); }
     void unlock_name() noexcept { static_cast<void>(set(F_UNLCK, name_lock)); }
@@ -72,9 +73,6 @@ public:
     void replace(unique_fd fd) noexcept { fd_ = std::move(fd); }
 
 private:
-    static off_t slot_at(std::uint32_t slot) noexcept {
-        return slot_locks + static_cast<off_t>(slot);
-    }
     [[nodiscard]] bool held(off_t start, off_t length) const noexcept {
         struct flock lock = describe(F_WRLCK, start, length);
         // A file we cannot ask about counts as locked: nothing is taken from anyone on the

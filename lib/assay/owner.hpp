@@ -27,6 +27,8 @@ using owner_id = std::uint32_t;
 
 inline constexpr owner_id nobody = 0;
 inline constexpr std::uint32_t max_attachments = 1u << owner_slot_bits;
+// The kernel's, for one segment: two for each slot (registry.hpp).
+inline constexpr std::uint32_t attachment_locks = 2 * max_attachments;
 
 // Incarnations count from 1, so that no id is `nobody`, and leave the top bit to owned_lock. They
 // wrap after 2^21 attachments through one slot: what a dead process held must be recovered by then.
@@ -80,7 +82,8 @@ public:
     }
 
     // Whether the process behind `id` is still attached. Exact for a dead process from the moment
-    // the kernel released its locks. One system call at most.
+    // the kernel released its locks. One system call at most. The answer false is an acquire: what
+    // the dead process did happens before it.
     [[nodiscard]] virtual bool alive(owner_id id) const noexcept = 0;
 
 protected:

@@ -57,9 +57,9 @@ public:
         constexpr std::uint64_t data_begin = align_up(table_at + Table::size_bytes(), line_size);
         return {hash_words({layout_version, sizeof(segment_header), alignof(segment_header),
                             offsetof(segment_header, registry), sizeof(registry_layout),
-                            offsetof(registry_layout, slots), max_attachments, owner_slot_bits,
-                            owner_incarnation_bits, line_size, Table::fingerprint(), table_at,
-                            data_begin}),
+                            offsetof(registry_layout, slots), max_attachments, attachment_locks,
+                            owner_slot_bits, owner_incarnation_bits, line_size,
+                            Table::fingerprint(), table_at, data_begin}),
                 static_cast<std::uint32_t>(Table::max_name_size + 1),
                 static_cast<std::uint32_t>(Table::max_entries), table_at, data_begin};
     }

@@ -1,10 +1,13 @@
 // registry.hpp -- which processes are attached to a segment.
 //
 // State:      one word per attachment slot, {attached, incarnation, pid}, and the reference counter
-//             {version, count}. Beside each slot the kernel keeps a lock, which is the truth about
-//             life: it is held exactly as long as the holder's process has the segment open.
-// Invariant:  only the holder of a slot's lock changes its word. An owner_id is {slot,
-//             incarnation}; an incarnation is never given out twice (until it wraps, owner.hpp).
+//             {version, count}. Beside each slot the kernel keeps two locks, for its even and its
+//             odd incarnations, which are the truth about life: that of an incarnation is held
+//             exactly as long as its holder's process has the segment open.
+// Invariant:  an owner_id is {slot, incarnation}; an incarnation is never given out twice (until it
+//             wraps, owner.hpp): only who has the lock of the next one writes that into the word.
+//             With one lock for both, whoever stopped between taking the slot of a dead process
+//             and saying so would make the dead look alive.
 // Progress:   lock-free; nothing here waits for anyone.
 // Crash:      the kernel releases the lock of a dead process. Its word stays behind as "attached",
 //             and is counted by nobody who asks count(), until enter() or sweep() reuses the slot.
@@ -48,8 +51,8 @@ struct registry_layout {
     alignas(line_size) word<std::uint64_t> slots[max_attachments];
 };
 
-// Locks: bool try_lock(slot), void unlock(slot), bool held(slot) const -- by anyone but the caller.
-// posix_shm uses locks of the kernel; the model checker uses modelled ones.
+// Locks: bool try_lock(n), void unlock(n), bool held(n) const -- by anyone but the caller; n is less
+// than attachment_locks. posix_shm uses locks of the kernel; the model checker uses modelled ones.
 template <class Locks>
 class registry {
 public:
@@ -58,62 +61,66 @@ public:
 
     // Takes a slot: one that is free, else one whose holder died. Nothing when all are held.
     [[nodiscard]] std::optional<owner_id> enter(std::uint32_t pid) noexcept {
-        if (const auto slot = claim()) {
-            // relaxed: we hold the slot's lock, nobody else writes the word, and the lock's last
-            // holder is ordered before us by the kernel.
-            const std::uint64_t old = shared_.slots[*slot].load(relaxed);
-            std::uint32_t incarnation = (incarnation_of(old) + 1) & incarnation_mask;
-            if (incarnation == 0) incarnation = 1;  // 0 would make an id equal to nobody
+        if (const auto id = claim()) {
             // release [registry:entered]: whoever sees this incarnation knows that we hold it.
-            shared_.slots[*slot].store(attached | std::uint64_t{incarnation} << 32 | pid, release);
+            shared_.slots[owner_slot(*id)].store(
+                attached | std::uint64_t{owner_incarnation(*id)} << 32 | pid, release);
             refresh();
-            return make_owner(*slot, incarnation);
+            return id;
         }
         return std::nullopt;
     }
 
     // Gives the slot back; `id` is dead from here on, and its lock free.
     void leave(owner_id id) noexcept {
-        vacate(owner_slot(id));
+        auto& word = shared_.slots[owner_slot(id)];
+        // relaxed: nobody else changes it while we live. release [registry:entered]: what we did.
+        word.store(vacant(word.load(relaxed)), release);
         refresh();
-        locks_.unlock(owner_slot(id));
+        locks_.unlock(lock_of(id));
     }
 
-    // `self` is the caller's own id, whose lock it does not see as held.
+    // `self` is the caller's own id, whose lock it does not see as held. What the dead did happens
+    // before the answer false.
     [[nodiscard]] bool alive(owner_id id, owner_id self) const noexcept {
-        if (id == nobody || owner_slot(id) >= max_attachments) return false;
-        // acquire [registry:entered]: if the id is older than this word, it is dead.
+        if (id == nobody || owner_incarnation(id) > incarnation_mask) return false;
+        // acquire [registry:entered]: if the id is older than this word, it is dead. If it is newer,
+        // the word that we see is outdated, which nothing forbids.
         const std::uint64_t w = shared_.slots[owner_slot(id)].load(acquire);
-        if ((w & attached) == 0 || incarnation_of(w) != owner_incarnation(id)) return false;
-        return id == self || locks_.held(owner_slot(id));
+        const std::uint32_t ahead = (incarnation_of(w) - owner_incarnation(id)) & incarnation_mask;
+        if (ahead == 0 ? (w & attached) == 0 : ahead <= incarnation_mask / 2) return false;
+        return id == self || locks_.held(lock_of(id));
     }
 
     // How many processes are attached, exactly, at some moment of the call. One system call each.
     [[nodiscard]] std::uint32_t count(owner_id self) const noexcept {
         std::uint32_t n = 0;
-        for (std::uint32_t slot = 0; slot < used(); ++slot)
-            if (occupied(slot) &&
-                ((self != nobody && slot == owner_slot(self)) || locks_.held(slot)))
-                ++n;
+        for (std::uint32_t slot = 0; slot < used(); ++slot) {
+            const std::uint64_t w = look(slot);
+            if ((w & attached) != 0 && is_held(slot, w, self)) ++n;
+        }
         return n;
     }
 
-    // Frees the slots of the dead and corrects the reference counter. Returns how many. Skips the
-    // caller's own slot, whose lock it could take a second time.
+    // Frees the slots of the dead and corrects the reference counter. Returns how many. `self` as in
+    // alive.
     std::uint32_t sweep(owner_id self) noexcept {
         std::uint32_t freed = 0;
         for (std::uint32_t slot = 0; slot < used(); ++slot) {
-            if ((self != nobody && slot == owner_slot(self)) || !occupied(slot) ||
-                locks_.held(slot) || !locks_.try_lock(slot))
-                continue;
-            if (occupied(slot)) {  // still, now that nobody else can change it
-                vacate(slot);
-                ++freed;
-            }
-            locks_.unlock(slot);
+            std::uint64_t w = look(slot);
+            if ((w & attached) == 0 || is_held(slot, w, self)) continue;
+            // release [registry:entered]: what the dead did, as the kernel told us. relaxed on
+            // failure: somebody else has freed the slot, or reused it.
+            if (shared_.slots[slot].compare_exchange(w, vacant(w), release, relaxed)) ++freed;
         }
         refresh();
         return freed;
+    }
+
+    // Whose word stands in a slot, alive or dead; nobody for a free slot.
+    [[nodiscard]] owner_id holder(std::uint32_t slot) const noexcept {
+        const std::uint64_t w = look(slot);
+        return (w & attached) == 0 ? nobody : make_owner(slot, incarnation_of(w));
     }
 
     // The pid that the holder of a slot gave, for people; nothing for a free slot.
@@ -130,9 +137,26 @@ private:
     [[nodiscard]] static std::uint32_t incarnation_of(std::uint64_t w) noexcept {
         return static_cast<std::uint32_t>(w >> 32) & incarnation_mask;
     }
-    [[nodiscard]] bool occupied(std::uint32_t slot) const noexcept {
+    // Incarnations alternate between the locks, also when they wrap: 0 would make an id equal to
+    // nobody, and 1 is as odd as the last.
+    [[nodiscard]] static std::uint32_t after(std::uint32_t incarnation) noexcept {
+        return incarnation == incarnation_mask ? 2 : incarnation + 1;
+    }
+    // The word of a slot that its holder has left; the incarnation stays.
+    [[nodiscard]] static std::uint64_t vacant(std::uint64_t w) noexcept {
+        return (w & ~attached) >> 32 << 32;
+    }
+    [[nodiscard]] static std::uint32_t lock_of(owner_id id) noexcept {
+        return 2 * owner_slot(id) + owner_incarnation(id) % 2;
+    }
+    [[nodiscard]] std::uint64_t look(std::uint32_t slot) const noexcept {
         // acquire [registry:entered]: so that a count includes everyone who entered before it.
-        return (shared_.slots[slot].load(acquire) & attached) != 0;
+        return shared_.slots[slot].load(acquire);
+    }
+    // Whether the incarnation that the slot's word names lives.
+    [[nodiscard]] bool is_held(std::uint32_t slot, std::uint64_t w, owner_id self) const noexcept {
+        const owner_id id = make_owner(slot, incarnation_of(w));
+        return id == self || locks_.held(lock_of(id));
     }
     [[nodiscard]] std::uint32_t used() const noexcept {
         // acquire [registry:entered]: the slots below the mark. A corrupt mark is clipped.
@@ -142,30 +166,36 @@ private:
 
     // Free slots first; then those of the dead; then one that was never used. In this order the
     // slots in use stay few, and so does the work of everyone who looks at all of them.
-    [[nodiscard]] std::optional<std::uint32_t> claim() noexcept {
+    [[nodiscard]] std::optional<owner_id> claim() noexcept {
         const std::uint32_t n = used();
-        for (std::uint32_t slot = 0; slot < n; ++slot)
-            if (!occupied(slot) && locks_.try_lock(slot)) return slot;
-        for (std::uint32_t slot = 0; slot < n; ++slot)
-            if (!locks_.held(slot) && locks_.try_lock(slot)) return slot;
+        for (const bool of_the_dead : {false, true})
+            for (std::uint32_t slot = 0; slot < n; ++slot) {
+                const std::uint64_t w = look(slot);
+                if ((w & attached) != 0 && (!of_the_dead || is_held(slot, w, nobody))) continue;
+                if (const auto id = take(slot, w)) return id;
+            }
         for (std::uint32_t slot = n; slot < max_attachments; ++slot) {
-            if (!locks_.try_lock(slot)) continue;
+            const auto id = take(slot, look(slot));
+            if (!id) continue;
             std::uint32_t mark = n;
             // release [registry:entered]: raised before the slot's word says attached. relaxed on
             // failure: the mark is only compared.
             while (mark <= slot &&
                    !shared_.high_water.compare_exchange(mark, slot + 1, release, relaxed)) {
             }
-            return slot;
+            return id;
         }
         return std::nullopt;
     }
 
-    void vacate(std::uint32_t slot) noexcept {
-        // relaxed: we hold the slot's lock, so the word is ours.
-        const std::uint64_t w = shared_.slots[slot].load(relaxed) & ~attached;
-        // release [registry:entered]: for symmetry of the count; the incarnation stays.
-        shared_.slots[slot].store(w >> 32 << 32, release);
+    // Locks the incarnation after the one that the word `w` names, which is dead or has left.
+    [[nodiscard]] std::optional<owner_id> take(std::uint32_t slot, std::uint64_t w) noexcept {
+        const owner_id next = make_owner(slot, after(incarnation_of(w)));
+        if (!locks_.try_lock(lock_of(next))) return std::nullopt;
+        // relaxed: whoever had this lock before is ordered before us by the kernel.
+        if (incarnation_of(shared_.slots[slot].load(relaxed)) == incarnation_of(w)) return next;
+        locks_.unlock(lock_of(next));  // somebody was here meanwhile
+        return std::nullopt;
     }
 
     // Publishes the number of attached slots. Lock-free: a failed exchange means that another
@@ -176,7 +206,8 @@ private:
         std::uint64_t seen = counter_.value.load(acquire);
         for (;;) {
             std::uint32_t n = 0;
-            for (std::uint32_t slot = 0; slot < used(); ++slot) n += occupied(slot) ? 1 : 0;
+            for (std::uint32_t slot = 0; slot < used(); ++slot)
+                n += (look(slot) & attached) != 0 ? 1 : 0;
             // acq_rel [registry:counted]: release what we counted; acquire on failure to recount.
             if (counter_.value.compare_exchange(seen, reference_counter::next(seen, n), acq_rel,
                                                 acquire))

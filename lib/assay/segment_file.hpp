@@ -1,7 +1,7 @@
 // segment_file.hpp -- the file of a segment, as one process holds it: name, mapping, locks.
 //
 // State:      the kernel's: a name in /dev/shm, the file it leads to, and locks on bytes of that file,
-//             one for each attachment slot and one for the right to remove the name.
+//             two for each attachment slot and one for the right to remove the name.
 // Invariant:  a file gets its name when it is complete, and gets it once. The open file that holds our
 //             locks is never the one that we map (open_again).
 // Progress:   every call is a few system calls and waits for nobody; a caller that wants to wait says
@@ -86,9 +86,9 @@ public:
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
     // The locks. held(): by anyone but this. try_lock_all_slots takes all or none.
-    [[nodiscard]] bool try_lock(std::uint32_t slot) noexcept { return locks_.try_lock(slot); }
-    void unlock(std::uint32_t slot) noexcept { locks_.unlock(slot); }
-    [[nodiscard]] bool held(std::uint32_t slot) const noexcept { return locks_.held(slot); }
+    [[nodiscard]] bool try_lock(std::uint32_t n) noexcept { return locks_.try_lock(n); }
+    void unlock(std::uint32_t n) noexcept { locks_.unlock(n); }
+    [[nodiscard]] bool held(std::uint32_t n) const noexcept { return locks_.held(n); }
     [[nodiscard]] bool try_lock_all_slots() noexcept { return locks_.try_lock_all_slots(); }
     [[nodiscard]] bool try_lock_name() noexcept { return locks_.try_lock_name(); }
     void unlock_name() noexcept { locks_.unlock_name(); }

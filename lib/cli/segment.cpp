@@ -105,12 +105,13 @@ void look_at_holders(segment& s, segment_header& h, int fd) {
     const auto used = std::min<std::uint32_t>(h.registry.high_water.load(relaxed), max_attachments);
     const registry<detail::kernel_locks> roll(h.attached, h.registry, locks);
     for (std::uint32_t slot = 0; slot < used; ++slot)
-        if (const auto pid = roll.pid(slot)) s.holders.push_back({slot, *pid, locks.held(slot)});
+        if (const auto pid = roll.pid(slot))
+            s.holders.push_back({slot, *pid, roll.alive(roll.holder(slot), nobody)});
     s.counter = reference_counter::count_of(h.attached.value.load(relaxed));
     // A holder that a damaged slot does not show still has its lock.
     if (locks.any_held())
-        for (std::uint32_t slot = 0; slot < max_attachments; ++slot)
-            if (locks.held(slot)) ++s.alive;
+        for (std::uint32_t n = 0; n < attachment_locks; ++n)
+            if (locks.held(n)) ++s.alive;
 }
 
 template <class Table>
@@ -243,8 +244,8 @@ bool remove_if_unused(detail::kernel_locks& locks, const std::string& path) {
 class pin {
 public:
     explicit pin(detail::unique_fd fd) : locks_(std::move(fd)) {
-        for (std::uint32_t slot = max_attachments; slot-- > 0;)
-            if (locks_.try_lock(slot)) return;
+        for (std::uint32_t n = attachment_locks; n-- > 0;)
+            if (locks_.try_lock(n)) return;
         throw no_space("assay: all attachments are in use by living processes");
     }
     // By then we may be the last: does what the last one should.

@@ -14,7 +14,7 @@ namespace {
 using namespace assay;
 
 struct lock_table {
-    std::array<std::atomic<int>, max_attachments> holder{};  // 0: free, else a process
+    std::array<std::atomic<int>, attachment_locks> holder{};  // 0: free, else a process
 };
 
 // What one process sees of the locks.
@@ -22,16 +22,16 @@ struct fake_locks {
     lock_table* table;
     int process;
 
-    bool try_lock(std::uint32_t slot) noexcept {
+    bool try_lock(std::uint32_t n) noexcept {
         int free = 0;
-        return table->holder[slot].compare_exchange_strong(free, process) || free == process;
+        return table->holder[n].compare_exchange_strong(free, process) || free == process;
     }
-    void unlock(std::uint32_t slot) noexcept {
+    void unlock(std::uint32_t n) noexcept {
         int mine = process;
-        table->holder[slot].compare_exchange_strong(mine, 0);
+        table->holder[n].compare_exchange_strong(mine, 0);
     }
-    [[nodiscard]] bool held(std::uint32_t slot) const noexcept {
-        const int h = table->holder[slot];
+    [[nodiscard]] bool held(std::uint32_t n) const noexcept {
+        const int h = table->holder[n];
         return h != 0 && h != process;
     }
     void die() noexcept {
@@ -39,6 +39,18 @@ struct fake_locks {
             int mine = process;
             h.compare_exchange_strong(mine, 0);
         }
+    }
+};
+
+// Calls back right after a lock was taken, as if its holder had stopped there.
+struct stopping_locks : fake_locks {
+    void (*then)(void*) = nullptr;
+    void* of = nullptr;
+
+    bool try_lock(std::uint32_t n) noexcept {
+        const bool taken = fake_locks::try_lock(n);
+        if (taken && then != nullptr) then(of);
+        return taken;
     }
 };
 
@@ -96,6 +108,48 @@ TEST(registry, slot_of_the_dead_gets_a_new_incarnation) {
     EXPECT_TRUE(a.roll.alive(three, one));
 }
 
+TEST(registry, who_stops_while_taking_a_slot_does_not_revive_the_dead) {
+    const auto w = std::make_unique<world>();
+    world::process a(*w, 1), b(*w, 2);
+    struct view {
+        world::process& a;
+        owner_id one, dead;
+        int looks;
+    } v{a, a.roll.enter(1).value(), b.roll.enter(2).value(), 0};
+    b.locks.die();
+    stopping_locks locks{{&w->locks, 3}};
+    locks.of = &v;
+    locks.then = [](void* p) {
+        view& at = *static_cast<view*>(p);
+        ++at.looks;
+        EXPECT_FALSE(at.a.roll.alive(at.dead, at.one));
+        EXPECT_EQ(at.a.roll.count(at.one), 1u);
+    };
+    registry<stopping_locks> c(w->counter, w->shared, locks);
+    EXPECT_EQ(owner_slot(c.enter(3).value()), owner_slot(v.dead));
+    EXPECT_EQ(v.looks, 1);
+}
+
+// Nothing orders the word of a slot before an id that was read elsewhere: it may be seen later.
+TEST(registry, id_that_is_newer_than_the_word_seen_lives) {
+    const auto w = std::make_unique<world>();
+    world::process a(*w, 1), b(*w, 2), c(*w, 3);
+    const owner_id one = a.roll.enter(1).value();
+    b.roll.leave(b.roll.enter(2).value());
+    auto& word = w->shared.slots[1];
+    const std::uint64_t outdated = word.load(relaxed);
+    const owner_id three = c.roll.enter(3).value();
+    const std::uint64_t current = word.load(relaxed);
+    word.store(outdated, relaxed);
+    EXPECT_TRUE(a.roll.alive(three, one));
+    word.store(current, relaxed);
+    EXPECT_TRUE(a.roll.alive(three, one));
+    c.locks.die();
+    EXPECT_FALSE(a.roll.alive(three, one));
+    word.store(outdated, relaxed);
+    EXPECT_FALSE(a.roll.alive(three, one));
+}
+
 TEST(registry, incarnations_wrap_without_ever_being_nobody) {
     const auto w = std::make_unique<world>();
     world::process a(*w, 1);
@@ -104,7 +158,7 @@ TEST(registry, incarnations_wrap_without_ever_being_nobody) {
     w->shared.high_water.store(1, relaxed);
     const owner_id id = a.roll.enter(1).value();
     EXPECT_EQ(owner_slot(id), 0u);
-    EXPECT_EQ(owner_incarnation(id), 1u);
+    EXPECT_EQ(owner_incarnation(id), 2u) << "1 has the lock of the last one";
     EXPECT_EQ(id >> 31, 0u) << "the top bit belongs to owned_lock";
 }
 

@@ -335,23 +335,24 @@ void runtime::add_pause(std::uint8_t flags) {
     ++p.position;
 }
 
-void runtime::repeat(bool (*f)(void*), void* argument) {
+void runtime::repeat(bool (*f)(void*), void* argument, bool remembers) {
     // All that f can change is memory: it is called through a pointer. So the two ends of a lap
     // are compared here, at one place, where nothing of ours differs between them.
     registers kept;
     processes_[self_].lap_frames.forget();
-    do next_lap(assay_fiber_here(&kept));
+    do next_lap(assay_fiber_here(&kept), remembers);
     while (!f(argument));
     changes(processes_[self_]);  // for a loop around this one
 }
 
 // Ends a lap, unless this is the first, and begins another.
-void runtime::next_lap(const void* frames) {
+void runtime::next_lap(const void* frames, bool remembers) {
     process& p = processes_[self_];
     if (!p.lap_frames.empty()) {
         add_pause(lap);
         look_for_changes(p);
-        const bool same = p.lap_frames.renew(p.context.frames(frames)) && !p.lap_changed;
+        const bool same =
+            (p.lap_frames.renew(p.context.frames(frames)) || !remembers) && !p.lap_changed;
         block_if(p, same);
         if (p.is == state::blocked) block();
     }

@@ -110,8 +110,9 @@ public:
     // `frames`: where the program's frames end, as assay_fiber_here says.
     void pause(const void* frames);
     // Calls f(argument) until it returns true. A lap that ends without having changed anything
-    // blocks the process: another one would be the same (see scenario.hpp, await).
-    void repeat(bool (*f)(void*), void* argument);
+    // blocks the process: another one would be the same (see scenario.hpp, await). If f does not
+    // remember its laps, what they leave on the stack does not count.
+    void repeat(bool (*f)(void*), void* argument, bool remembers);
     // The process has made a note outside its own stack. It can die right after this, too.
     void end_operation();
     // A read that blocks its process unless the value satisfies the request's condition.
@@ -173,7 +174,7 @@ private:
     void leave(state how);
     void add_pause(std::uint8_t flags = 0);
     void compare_states(process& p);
-    void next_lap(const void* frames);
+    void next_lap(const void* frames, bool remembers);
     void block_if(process& p, bool same_state);
     void changes(process& p) { p.changed = p.lap_changed = true; }
     void look_for_changes(process& p);
