@@ -45,7 +45,8 @@ struct options {
 std::vector<test> all_tests() {
     std::vector<test> all;
     for (const auto& some :
-         {posix_shm_tests(), queue_tests(), object_pool_tests(), ring_buffer_tests(),
+         {owner_tests(), event_tests(), posix_shm_tests(), table_tests(), atomic_tests(),
+          queue_tests(), queue_waits_tests(), object_pool_tests(), ring_buffer_tests(),
           mrsw_array_tests(), large_map_tests(), broken_tests(), corpus_tests()})
         all.insert(all.end(), some.begin(), some.end());
     return all;

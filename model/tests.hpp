@@ -7,8 +7,13 @@
 
 namespace assay::model {
 
+[[nodiscard]] std::vector<test> owner_tests();
+[[nodiscard]] std::vector<test> event_tests();
 [[nodiscard]] std::vector<test> posix_shm_tests();
+[[nodiscard]] std::vector<test> table_tests();
+[[nodiscard]] std::vector<test> atomic_tests();
 [[nodiscard]] std::vector<test> queue_tests();
+[[nodiscard]] std::vector<test> queue_waits_tests();
 [[nodiscard]] std::vector<test> object_pool_tests();
 [[nodiscard]] std::vector<test> ring_buffer_tests();
 [[nodiscard]] std::vector<test> mrsw_array_tests();

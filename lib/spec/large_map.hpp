@@ -1,5 +1,5 @@
 // large_map.hpp -- the sequential specification of assay::large_map with small integer keys and
-// values, and of the table's names (a value is then 1).
+// values.
 //   insert(k, v) -> 1, or 0 exactly when k is present      argument: pack(k, v)
 //   assign(k, v) -> 1 when k was absent, 0 when replaced   argument: pack(k, v)
 //   find(k)      -> its value, or none exactly when absent
