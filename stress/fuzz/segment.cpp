@@ -69,9 +69,9 @@ public:
     [[nodiscard]] std::uint64_t size() const noexcept { return segment_size; }
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] const std::string& path() const noexcept { return name_; }
-    [[nodiscard]] bool try_lock(std::uint32_t slot) noexcept { return exists(slot); }
-    void unlock(std::uint32_t slot) noexcept { exists(slot); }
-    [[nodiscard]] bool held(std::uint32_t slot) const noexcept { return !exists(slot); }
+    [[nodiscard]] bool try_lock(std::uint32_t n) noexcept { return exists(n); }
+    void unlock(std::uint32_t n) noexcept { exists(n); }
+    [[nodiscard]] bool held(std::uint32_t n) const noexcept { return !exists(n); }
     [[nodiscard]] bool try_lock_all_slots() noexcept { return true; }
     [[nodiscard]] bool try_lock_name() noexcept { return true; }
     void unlock_name() noexcept {}
@@ -82,9 +82,9 @@ public:
     [[nodiscard]] static std::uint32_t pid() noexcept { return 1; }
 
 private:
-    // There is a lock byte for each slot, and none beyond.
-    static bool exists(std::uint32_t slot) noexcept {
-        if (slot >= max_attachments) std::abort();
+    // There are two lock bytes for each slot, and none beyond.
+    static bool exists(std::uint32_t n) noexcept {
+        if (n >= attachment_locks) std::abort();
         return true;
     }
 
