@@ -3,6 +3,8 @@
 #pragma once
 #include "lib/tests/stepped.hpp"
 
+#include <sched.h>
+
 #include <assay/posix_shm.hpp>
 #include <assay/queue.hpp>
 
@@ -112,8 +114,10 @@ template <class Q>
 void produce(Q& q, ledger& l, std::uint32_t p) {
     noise = p * 2654435761u | 1;
     for (std::uint32_t i = l.produced[p]; i < ledger::rounds; ++i) {
-        while (!q.enqueue(element(p, i)))
+        while (!q.enqueue(element(p, i))) {
             if (l.over) return;
+            ::sched_yield();  // there may be more processes than cores
+        }
         l.produced[p] = i + 1;
     }
 }
@@ -138,7 +142,10 @@ void consume(Q& q, ledger& l, std::uint32_t seed) {
     noise = seed * 2246822519u | 1;
     order_check seen;
     while (!l.over)
-        if (const auto v = q.dequeue()) seen(l, *v);
+        if (const auto v = q.dequeue())
+            seen(l, *v);
+        else
+            ::sched_yield();
 }
 
 // Lost and duplicated elements, of those whose enqueue returned.
