@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test verify audit kill nightly lint format install clean
+.PHONY: help setup build test verify audit kill nightly corpus lint format install clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,6 +34,11 @@ kill: build  ## every operation killed after each of its instructions: results/<
 nightly: build  ## the large scenarios of the model, hours; their counts and times go to results/
 	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
 		build/$(PRESET)/bin/assay-model run --large $(ARGS) --json "$$into/model_large.json"
+
+corpus: setup  ## which technique catches which known bug; the table goes to results/ (ARGS="--runs 20 --seconds 1": an hour)
+	@for p in release tsan; do cmake --preset $$p >/dev/null && cmake --build --preset $$p -j $(JOBS) \
+		--target assay-corpus $$([ $$p = tsan ] || echo assay-model) || exit; done
+	@scripts/corpus $(ARGS)
 
 lint: setup  ## the house rules, formatting, scripts
 	@scripts/lint

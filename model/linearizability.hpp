@@ -20,7 +20,6 @@ using recorder = history<spec::operation, std::int64_t>;
 // of one object when each of several, not all together, is linearizable.
 template <class Specification, class Matters>
 void check_linearizable(const recorder& recorded, const Specification& initial, Matters matters) {
-    environment& e = *environment::current();
     std::vector<recorder::operation> calls;
     for (const auto& call : recorded.operations())
         if (matters(call.call)) calls.push_back(call);
@@ -38,7 +37,7 @@ void check_linearizable(const recorder& recorded, const Specification& initial, 
     std::string text;
     for (const spec::operation& o : h.operations)
         text += (text.empty() ? "" : ", ") + std::to_string(o.process) + ":" + spec::to_string(o);
-    e.fail(checker::verdict::not_linearizable, "no sequential run explains " + text);
+    fail(checker::verdict::not_linearizable, "no sequential run explains " + text);
 }
 template <class Specification>
 void check_linearizable(const recorder& recorded, const Specification& initial) {

@@ -33,11 +33,15 @@ void scenario::run() {
     environment_->begin(environment::phase::prepare);
 }
 
+void fail(checker::verdict what, const std::string& message) {
+    environment::current()->fail(what, message);
+}
+
 void check(bool condition, const char* what, const checker::place& at) {
     if (condition) return;
-    environment::current()->fail(checker::verdict::assertion,
-                                 std::string("check failed at ") + at.file_name() + ":" +
-                                     std::to_string(at.line()) + (*what != 0 ? ": " : "") + what);
+    fail(checker::verdict::assertion, std::string("check failed at ") + at.file_name() + ":" +
+                                          std::to_string(at.line()) + (*what != 0 ? ": " : "") +
+                                          what);
 }
 
 bool died(std::size_t p, const checker::place& at) { return !environment::current()->alive(p, at); }

@@ -14,7 +14,14 @@
 // the final check, which runs after the processes have ended (or died).
 //
 // A test is a scenario with its bounds and the verdict and number of executions that it must have.
+//
+// A build that passes -DASSAY_SCENARIO="<header>" takes these names from there: the same scenarios,
+// run by something else than the checker.
 #pragma once
+
+#if defined(ASSAY_SCENARIO)
+#include ASSAY_SCENARIO
+#else
 
 #include <cstddef>
 #include <cstdint>
@@ -145,7 +152,9 @@ private:
 
 // --- inside a process, or the final check --------------------------------------------------------
 
-// Must hold. Otherwise the exploration ends here with this execution as its counterexample.
+// The exploration ends here, with this verdict and this execution as its counterexample.
+void fail(checker::verdict what, const std::string& message);
+// Must hold, or it fails.
 void check(bool condition, const char* what = "",
            const checker::place& at = checker::place::current());
 
@@ -276,3 +285,5 @@ struct test {
                                      const std::string& script);
 
 }  // namespace assay::model
+
+#endif

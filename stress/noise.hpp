@@ -3,7 +3,7 @@
 //
 // The build puts this file before every source of assay-stress, so that no header of the library
 // can be compiled without it; and ASSAY_ABI keeps objects with and without it from being linked
-// together. A process of the stress suite has one thread, hence plain variables.
+// together. Each thread has its own noise.
 #pragma once
 
 #if defined(ASSAY_ABI) || defined(ASSAY_STEP)
@@ -24,7 +24,7 @@ namespace assay_stress {
 // splitmix64 (Steele, Lea, Flood, 2014): small, and any seed is a good one.
 class random {
 public:
-    explicit random(std::uint64_t seed = 0) noexcept : state_(seed) {}
+    constexpr explicit random(std::uint64_t seed = 0) noexcept : state_(seed) {}
 
     std::uint64_t next() noexcept {
         std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
@@ -151,7 +151,7 @@ struct noise {
     }
 
     // Accesses until something happens.
-    static inline std::uint64_t left = never;
+    static inline thread_local std::uint64_t left = never;
 
     [[gnu::noinline, gnu::cold]] static void disturb() noexcept {
         if (life != never && life <= gap) {
@@ -188,13 +188,13 @@ private:
 
     static constexpr unsigned longest_reign = 10;  // accesses, as a power of two
 
-    static inline random dice{};
-    static inline ranking* order = nullptr;
-    static inline unsigned mine = 0;
-    static inline std::uint64_t fall_at = 0;
-    static inline std::uint64_t mean_gap = 0;
-    static inline std::uint64_t life = never;
-    static inline std::uint64_t gap = never;
+    static inline thread_local random dice{};
+    static inline thread_local ranking* order = nullptr;
+    static inline thread_local unsigned mine = 0;
+    static inline thread_local std::uint64_t fall_at = 0;
+    static inline thread_local std::uint64_t mean_gap = 0;
+    static inline thread_local std::uint64_t life = never;
+    static inline thread_local std::uint64_t gap = never;
 };
 
 inline void step() noexcept {
