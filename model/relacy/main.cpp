@@ -339,7 +339,7 @@ namespace {
 struct options {
     std::vector<std::string> filters;
     std::string json;
-    unsigned iterations = 10000;
+    unsigned iterations = 2000;
     std::string scheduler = "random";
 };
 
