@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 #include <utility>
@@ -15,6 +16,7 @@
 
 #include "model/audit.hpp"
 #include "model/explain.hpp"
+#include "model/litmus_table.hpp"
 #include "model/smallest.hpp"
 #include "model/tests.hpp"
 #include "scripts/stage.hpp"
@@ -40,6 +42,7 @@ struct options {
     bool break_on_failure = false;
     std::string checkpoint, resume;
     bool no_symmetry = false;
+    checker::sampling sampling;
 };
 
 std::vector<test> all_tests() {
@@ -111,6 +114,7 @@ std::string identity(const test& t, const checker::settings& how) {
 
 // From a checkpoint, or to one, if asked for.
 checker::result explore(const test& t, checker::settings how, const options& o) {
+    if (o.sampling.samples > 0) return sample(t.body, how, o.sampling);
     if (o.checkpoint.empty() && o.resume.empty()) return explore(t.body, how);
     const std::string of = identity(t, how);
     if (!o.resume.empty())
@@ -269,13 +273,14 @@ checker::verdict run_one(const test& t, const options& o, assay_stage::report& r
     checker::result again;
     if (r.counterexample) again = repeat(t, how, r, problem);
     const bool canary = checker::failed_verdict(t.expect.what);
-    const bool tampered = !o.weaken.empty() || o.force_sc;
+    const bool tampered = !o.weaken.empty() || o.force_sc || o.no_symmetry;
     const bool right =
         r.what == t.expect.what && problem.empty() &&
         (t.expect.executions == 0 || tampered || canary || r.executions == t.expect.executions);
     assay_stage::check c;
     c.name = t.name;
-    c.what = "every execution under RC11";
+    c.what = o.sampling.samples > 0 ? "samples of the executions under RC11"
+                                    : "every execution under RC11";
     c.amount = r.executions + r.blocked;
     c.unit = "executions";
     c.seconds = r.seconds;
@@ -294,6 +299,9 @@ checker::verdict run_one(const test& t, const options& o, assay_stage::report& r
                   static_cast<unsigned long long>(r.blocked), r.seconds,
                   r.seconds > 0 ? static_cast<double>(r.executions + r.blocked) / r.seconds : 0.0);
     c.detail = rate;
+    if (o.sampling.samples > 0)
+        c.detail += ", " + std::to_string(r.distinct) + " different, seed " +
+                    std::to_string(o.sampling.seed);
     if (r.stands_for > r.executions)
         c.detail +=
             ", for " + std::to_string(r.stands_for) + " with identical processes told apart";
@@ -426,7 +434,18 @@ int main(int argc, char** argv) {
     run->add_option("--jobs", o.jobs, "workers")->capture_default_str()->check(CLI::Range(1, 256));
     run->add_option("--seconds", o.seconds, "stop each scenario after so long (then: bounded)");
     run->add_flag("--large", o.large, "the large scenarios instead of the small ones");
-    run->add_option("--seed", o.seed, "recorded in the results; exploration has no randomness");
+    run->add_option("--seed", o.seed, "of --sample; recorded in the results");
+    run->add_option("--sample", o.sampling.samples,
+                    "do not explore: take so many executions by chance (then: bounded)");
+    using assay::checker::strategy;
+    const std::map<std::string, strategy> strategies{{"walk", strategy::walk},
+                                                     {"pct", strategy::pct}};
+    run->add_option("--strategy", o.sampling.how,
+                    "of --sample: walk (a random walk) or pct (priorities, few surprises)")
+        ->transform(CLI::CheckedTransformer(strategies, CLI::ignore_case));
+    run->add_option("--depth", o.sampling.depth, "of pct: surprises, plus one")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 100));
     run->add_option("--checkpoint", o.checkpoint,
                     "if stopped by --seconds or an interrupt, write what is left to this file");
     run->add_option("--resume", o.resume,
@@ -446,6 +465,12 @@ int main(int argc, char** argv) {
     again->add_option("--pictures", o.pictures, "draw the execution into this folder (SVG)");
     again->add_flag("--break-on-failure", o.break_on_failure,
                     "stop in the debugger where the failure is found (raises SIGTRAP)");
+    litmus_options litmus_of;
+    auto* litmus = app.add_subcommand(
+        "litmus", "the named tests of the literature: all their outcomes under RC11");
+    litmus->add_option("filter", litmus_of.filters, "beginnings of names");
+    litmus->add_option("--json", litmus_of.json, "write the results here");
+    litmus->add_flag("--programs", litmus_of.programs, "print the programs, too");
     for (auto* const command : {run, again}) {
         command->add_option("--weaken", o.weaken,
                             "use another order: FILE:LINE[:COLUMN]=ORDER[/ORDER-OF-FAILURE] "
@@ -459,6 +484,8 @@ int main(int argc, char** argv) {
     }
     try {
         app.parse(argc, argv);
+        o.sampling.seed = o.seed;
+        if (*litmus) return run_litmus(litmus_of);
         return *list ? list_all() : *weigh ? audit_all(o) : *again ? replay_one(o) : run_all(o);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? exit_verified : exit_usage;

@@ -145,6 +145,12 @@ checker::result explore(scenario::body body, const checker::settings& how,
     return checker::explore(n, maker(body, n), complete, watch);
 }
 
+checker::result sample(scenario::body body, const checker::settings& how,
+                       const checker::sampling& which) {
+    const std::size_t n = shape_of(body).names.size();
+    return checker::sample(n, maker(body, n), how, which);
+}
+
 checker::result replay(scenario::body body, const checker::settings& how,
                        const std::string& script) {
     const shape of = shape_of(body);

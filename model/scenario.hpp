@@ -36,6 +36,7 @@
 
 #include "assay/owner.hpp"
 #include "model/checker/allocations.hpp"
+#include "model/checker/sample.hpp"
 #include "model/environment.hpp"
 
 namespace assay::model {
@@ -280,6 +281,9 @@ struct test {
 // Explores all executions of the scenario.
 [[nodiscard]] checker::result explore(scenario::body body, const checker::settings& how,
                                       const checker::observer& watch = {});
+// Some of them, taken by chance.
+[[nodiscard]] checker::result sample(scenario::body body, const checker::settings& how,
+                                     const checker::sampling& which);
 // The one that `script` was made for (checker/script.hpp). Throws checker::bad_script.
 [[nodiscard]] checker::result replay(scenario::body body, const checker::settings& how,
                                      const std::string& script);

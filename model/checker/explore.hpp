@@ -11,6 +11,7 @@
 
 #include "checkpoint.hpp"
 #include "runtime.hpp"
+#include "script.hpp"
 
 namespace assay::checker {
 
@@ -68,6 +69,7 @@ struct result : counts {
     std::size_t peak_items = 0;
     std::size_t peak_graphs = 0;
     bool symmetry_misled = false;            // so it was not used (symmetry.hpp)
+    std::uint64_t distinct = 0;              // executions among the samples (sample.hpp)
     std::uint64_t failing = 0;               // executions, when it looked for the smallest
     std::shared_ptr<const checkpoint> open;  // what is left to do
     std::optional<graph> counterexample;     // refers to `locations`

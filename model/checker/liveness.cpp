@@ -8,15 +8,11 @@ namespace {
     return g.source(read).mo + std::size_t{1} == g.of(read.loc).mo.size();
 }
 
-// What the process read in the lap that it would repeat: a loop that pauses reads the same
-// again and again; one that sleeps or awaits hangs on the last reads, which block it.
+// What the process read in the lap that it would repeat.
 template <class F>
 void for_each_read_of_the_last_lap(const graph& g, std::size_t p, F&& f) {
-    const std::size_t n = g.length(p);
-    const bool spins = n > 0 && g.last(p)->what == kind::pause;
-    for (std::size_t i = spins ? n - 1 : n; i-- > 0;) {
+    for (std::size_t i = g.length(p); i-- > start_of_wait(g, p);) {
         const event& e = g[{static_cast<std::uint16_t>(p), static_cast<std::uint16_t>(i)}];
-        if (spins ? e.what == kind::pause : !e.reads() || !blocks(e)) break;
         if (e.reads()) f(e);
     }
 }
@@ -41,6 +37,20 @@ void for_each_read_of_the_last_lap(const graph& g, std::size_t p, F&& f) {
 }
 
 }  // namespace
+
+// A loop that pauses reads the same again and again; one that sleeps or awaits hangs on the last
+// reads, which block it.
+std::size_t start_of_wait(const graph& g, std::size_t process) {
+    const std::size_t n = g.length(process);
+    const bool spins = n > 0 && g.last(process)->what == kind::pause;
+    std::size_t i = spins ? n - 1 : n;
+    for (; i > 0; --i) {
+        const event& e =
+            g[{static_cast<std::uint16_t>(process), static_cast<std::uint16_t>(i - 1)}];
+        if (spins ? e.what == kind::pause : !e.reads() || !blocks(e)) break;
+    }
+    return i;
+}
 
 bool knows_the_latest(const graph& g, std::size_t process) {
     bool all = true;

@@ -12,6 +12,9 @@ namespace assay::checker {
 // it does, is explored as well.
 [[nodiscard]] bool knows_the_latest(const graph& g, std::size_t process);
 
+// The index of the first event that this blocked process would repeat: it has changed nothing since.
+[[nodiscard]] std::size_t start_of_wait(const graph& g, std::size_t process);
+
 // The error in a run that was not complete; nothing if somebody is merely slow or bounded.
 [[nodiscard]] std::optional<failure> classify(const graph& g, const runtime& r);
 

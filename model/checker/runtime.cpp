@@ -55,8 +55,16 @@ void runtime::run(search& s, std::span<const body> bodies, std::span<const std::
         else
             p.context.start(&enter, &p);
     }
-    if (script_ != nullptr) return follow_script();
-    // Replay. A process that waits for the replay of another is simply asked again.
+    replay_graph();
+    if (guide_ != nullptr) return follow_guide();
+    // Forward.
+    forward_ = true;
+    for (std::size_t i = 0; i < processes_.size() && !failed_; ++i)
+        if (processes_[i].is == state::waiting) resume(i);
+}
+
+// Each goes as far as the graph knows it. Who waits for the replay of another is simply asked again.
+void runtime::replay_graph() {
     for (bool again = true; again && !failed_;) {
         again = false;
         for (std::size_t i = 0; i < processes_.size() && !failed_; ++i) {
@@ -67,10 +75,6 @@ void runtime::run(search& s, std::span<const body> bodies, std::span<const std::
             again |= p.is == state::waiting && p.position < g().length(i);
         }
     }
-    // Forward.
-    forward_ = true;
-    for (std::size_t i = 0; i < processes_.size() && !failed_; ++i)
-        if (processes_[i].is == state::waiting) resume(i);
 }
 
 bool runtime::complete() const {
@@ -111,7 +115,7 @@ void runtime::fail(verdict what, const std::string& message) {
     const own_allocations guard;
     if (failed_) return;
     failed_ = failure{what, message};
-    if (options_.break_on_failure && script_ == nullptr) static_cast<void>(std::raise(SIGTRAP));
+    if (options_.break_on_failure && guide_ == nullptr) static_cast<void>(std::raise(SIGTRAP));
 }
 
 void runtime::stop(verdict what, const std::string& message) {
@@ -183,7 +187,8 @@ void runtime::end_if_dead(const process& p) {
 // The process is about to add an event to the graph.
 void runtime::start_event(process& p) {
     reach_the_end_of_the_graph();
-    if (on_turn() && script_->take(script::mark::dies)) {
+    if (on_turn() && can_die_here() && search_->can_crash(self_) &&
+        guide_->take(guide::mark::dies)) {
         search_->die(self_);
         leave(state::crashed);
         std::terminate();
@@ -219,15 +224,18 @@ answer runtime::extend(process& p, const request& r, const place& at) {
 // A death matters to the others only where it comes after something that they can see, so that
 // is where it is offered: at the start, and after each write (atomic or plain). One who sleeps
 // leaves the queue when it dies, as if it had died before; but once woken, it has used up a wake.
-void runtime::offer_crash() {
-    if (search_->allowed().crashes == 0) return;
+bool runtime::can_die_here() const {
+    if (search_->allowed().crashes == 0) return false;
     const event* const last = g().last(self_);
     const bool asleep = last != nullptr && last->operation == op::sleep && last->writes() &&
                         queued(last->val, self_);
     const bool woken_up = last != nullptr && last->condition == until::not_queued && !blocks(*last);
-    if (last == nullptr || (last->writes() && !asleep) || last->what == kind::point || woken_up ||
-        search_->allowed().crash_at_every_event)
-        search_->may_crash_here(self_);
+    return last == nullptr || (last->writes() && !asleep) || last->what == kind::point ||
+           woken_up || search_->allowed().crash_at_every_event;
+}
+
+void runtime::offer_crash() {
+    if (can_die_here()) search_->may_crash_here(self_);
 }
 
 void runtime::differs(const process& p, const event& expected, const request& r, const place& at) {
@@ -271,17 +279,17 @@ clock runtime::known() const {
 
 // --- repeating an execution --------------------------------------------------------------------
 
-bool runtime::on_turn() const {
-    return script_ != nullptr && !script_->ended() && script_->turn() == self_;
-}
+bool runtime::on_turn() const { return guide_ != nullptr && guide_->on_turn(self_); }
 
-void runtime::follow_script() {
-    while (!script_->ended()) {
-        const std::size_t i = script_->turn();
-        if (i >= processes_.size() || processes_[i].is != state::waiting)
-            script_->misfit("has ended, or waits for ever");
-        else
-            resume(i);
+void runtime::follow_guide() {
+    std::vector<std::size_t> waiting;
+    while (!failed_) {
+        waiting.clear();
+        for (std::size_t i = 0; i < processes_.size(); ++i)
+            if (processes_[i].is == state::waiting) waiting.push_back(i);
+        const auto i = guide_->next(waiting);
+        if (!i) return;
+        resume(*i);
     }
 }
 
@@ -428,7 +436,7 @@ void runtime::point() {
 
 void runtime::check_race(race_detector::outcome o, const race_detector::access& mine,
                          const race_detector::access& other) {
-    if (!options_.check_races || script_ != nullptr) return;
+    if (!options_.check_races || guide_ != nullptr) return;
     if (o == race_detector::outcome::race && trace_ != nullptr) trace_->races_with(other);
     // Not stop(): a message that is built in a call that never returns would never be freed.
     if (o == race_detector::outcome::uninitialised) {
@@ -507,9 +515,9 @@ bool runtime::sleep(location_id sleepers, location_id word, value seen, bool tim
 bool runtime::wakes_by_itself(process& p) {
     const own_allocations guard;
     if (p.position == g().length(self_)) {
-        if (script_ == nullptr) return false;
+        if (guide_ == nullptr) return false;
         reach_the_end_of_the_graph();
-        if (!script_->take(script::mark::wakes)) return false;
+        if (!search_->can_wake() || !guide_->take(guide::mark::wakes)) return false;
         search_->wake_by_itself(self_);
     }
     return g()[{static_cast<std::uint16_t>(self_), p.position}].has(woken);

@@ -84,9 +84,10 @@ public:
     // how each ended. Stops early when something failed. `variables`: what the processes can change
     // besides shared memory, their own stacks and the heap.
     void run(search& s, std::span<const body> processes, std::span<const std::byte> variables = {});
-    // The next run makes the choices of this script and ends with it; the search keeps the graph.
-    // What goes wrong on the way is not looked at. Null: an ordinary run again.
-    void follow(script* choices) { script_ = choices; }
+    // The next run goes on from the search's graph with the choices of this guide, and ends with
+    // them; the search keeps the graph. Data races on the way are not looked at. Null: an ordinary
+    // run again.
+    void follow(guide* choices) { guide_ = choices; }
     // Runs write down what the processes do, until null.
     void record(trace* to) { trace_ = to; }
     // The part of the search's graph that the latest run started from.
@@ -163,7 +164,9 @@ private:
         snapshot variables;   // when its turn or lap began
     };
 
-    void follow_script();
+    void replay_graph();
+    void follow_guide();
+    [[nodiscard]] bool can_die_here() const;
     [[nodiscard]] bool on_turn() const;
     [[nodiscard]] bool wakes_by_itself(process& p);
     void note(event_id id);
@@ -209,7 +212,7 @@ private:
     std::span<const std::byte> variables_;
     std::optional<failure> failed_;
     statistics stats_;
-    script* script_ = nullptr;
+    guide* guide_ = nullptr;
     trace* trace_ = nullptr;
     clock started_from_;
 };

@@ -155,6 +155,14 @@ script::script(const std::string& text) {
     if (at != end) throw bad("something more");
 }
 
+std::optional<std::size_t> script::next(const std::vector<std::size_t>& waiting) {
+    if (ended()) return std::nullopt;
+    const std::size_t process = steps_[next_].process;
+    if (std::find(waiting.begin(), waiting.end(), process) != waiting.end()) return process;
+    misfit("has ended, or waits for ever");
+    return std::nullopt;
+}
+
 bool script::take(mark what) {
     if (ended() || steps_[next_].what != what) return false;
     ++next_;
@@ -165,6 +173,7 @@ std::size_t script::choose(std::size_t bound, std::size_t last) {
     if (ended()) return last;
     const step& s = steps_[next_];
     if (s.what == mark::wakes) misfit("is not asleep there");
+    if (s.what == mark::dies) misfit("cannot die there");
     if (s.back > last || last - s.back < bound)
         misfit("knows of a newer write than the one it is to see or to precede");
     ++next_;

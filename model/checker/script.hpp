@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "graph.hpp"
+#include "guide.hpp"
 
 namespace assay::checker {
 
@@ -29,10 +30,8 @@ struct bad_script : std::runtime_error {
 // can be addresses, and the numbers of locations.
 [[nodiscard]] std::uint64_t fingerprint(const graph& g);
 
-class script {
+class script final : public guide {
 public:
-    enum class mark : std::uint8_t { none, fails, wakes, dies };
-
     // How to get to this graph, which a run has started from.
     explicit script(const graph& g);
     // Throws bad_script.
@@ -41,17 +40,16 @@ public:
 
     // --- following it
     [[nodiscard]] bool ended() const noexcept { return next_ == steps_.size() || !fits(); }
-    // The process that makes the next event.
-    [[nodiscard]] std::size_t turn() const noexcept { return steps_[next_].process; }
-    // Takes the next step, if that is this one.
-    [[nodiscard]] bool take(mark what);
-    // Takes the next step: the position in mo, at least `bound`, that it chooses.
-    [[nodiscard]] std::size_t choose(std::size_t bound, std::size_t last);
-    [[nodiscard]] bool fails() const noexcept { return steps_[next_ - 1].what == mark::fails; }
-
+    [[nodiscard]] std::optional<std::size_t> next(const std::vector<std::size_t>& waiting) override;
+    [[nodiscard]] bool on_turn(std::size_t process) const override {
+        return !ended() && steps_[next_].process == process;
+    }
+    [[nodiscard]] bool take(mark what) override;
+    [[nodiscard]] std::size_t choose(std::size_t bound, std::size_t last) override;
+    [[nodiscard]] bool fails() override { return steps_[next_ - 1].what == mark::fails; }
+    [[nodiscard]] bool insists() const noexcept override { return true; }
     [[nodiscard]] bool fits() const noexcept { return problem_.empty(); }
-    // The step that comes next cannot be taken, or the one just taken should not have been.
-    void misfit(const std::string& why, bool taken = false);
+    void misfit(const std::string& why, bool taken = false) override;
     // Throws bad_script, with where, unless all of it was followed and has led to the right graph.
     void finish(const graph& g);
 

@@ -24,6 +24,7 @@ std::unique_ptr<graph> search::new_graph() {
 }
 
 void search::later(item it) {
+    if (guide_ != nullptr) return;
     it.s = g().next_stamp() - 1;
     stack_.back().items.push_back(it);
     ++fresh_;
@@ -90,8 +91,7 @@ event_id search::add(std::size_t process, const event& like) {
 
 event_id search::add_read(std::size_t process, const event& like) {
     // Before the read is there: that is where the sleeper would be when it woke by itself.
-    if (like.condition == until::not_queued &&
-        count(woken) < static_cast<std::size_t>(rules_.spurious_wakes))
+    if (like.condition == until::not_queued && can_wake())
         later({item::type::wake, {static_cast<std::uint16_t>(process), 0}, {}, {}, 0, 0});
 
     const event* const previous = g().last(process);
@@ -109,11 +109,15 @@ event_id search::add_read(std::size_t process, const event& like) {
         later({item::type::read, r, mo[p], {}, 0, 0});
     }
     g().add_read(r);
+    if (by_chance()) {
+        read_by_chance(r, bound, last);
+        return r;
+    }
     set_source(r, mo[choice(bound, last)]);
-    if (script_ != nullptr && script_->fails())
+    if (guide_ != nullptr && guide_->fails())
         static_cast<void>(apply_failure({item::type::fail, r, {}, {}, 0, 0}));
-    if (!complete_rmw(process) && script_ != nullptr)
-        script_->misfit("cannot write where it is to", true);
+    if (!complete_rmw(process) && guide_ != nullptr)
+        guide_->misfit("cannot write where it is to", true);
     return r;
 }
 
@@ -130,17 +134,25 @@ event_id search::add_write(std::size_t process, const event& like) {
     for (std::size_t p = bound; p < last; ++p)
         if (keeps_atomicity(g(), like.loc, p) || is(mutant::forward_splits_rmw))
             later({item::type::write, a, {}, mo[p], 0, 0});
+    if (by_chance()) {
+        place_by_chance(a, bound, last);
+        return a;
+    }
     const std::size_t position = choice(bound, last);
-    if (!keeps_atomicity(g(), like.loc, position) && script_ != nullptr)
-        script_->misfit("gets between the halves of a read-modify-write", true);
+    if (!keeps_atomicity(g(), like.loc, position) && guide_ != nullptr)
+        guide_->misfit("gets between the halves of a read-modify-write", true);
     g().place(a, position);
     revisit_from(a);
     return a;
 }
 
+bool search::can_crash(std::size_t process) const {
+    return (rules_.may_crash >> process & 1) != 0 &&
+           count(crash) < static_cast<std::size_t>(rules_.crashes);
+}
+
 void search::may_crash_here(std::size_t process) {
-    if ((rules_.may_crash >> process & 1) == 0) return;
-    if (count(crash) >= static_cast<std::size_t>(rules_.crashes)) return;
+    if (!can_crash(process)) return;
     // Of two that have done the same, the lower one dies first.
     if (const event_id twin = twin_of_next(process); twin != initial && !g()[twin].has(crash))
         return;
@@ -210,6 +222,7 @@ bool search::complete_rmw(std::size_t process) {
 // Write a has just been added: which older reads could read from it instead? Called once for
 // every write, whatever its place in mo.
 void search::revisit_from(event_id a) {
+    if (guide_ != nullptr) return;
     clock prefix = g()[a].porf;
     prefix.count[a.process] = a.index;
 
@@ -438,12 +451,52 @@ bool search::apply_crash(const item& it) {
 
 // --- repeating ---------------------------------------------------------------------------------
 
-void search::follow(script* choices) {
-    // What the script leaves behind is where an execution starts from, with no other to explore.
-    script_ = choices;
-    keeps_order_ = false;  // the script says who does what
+void search::follow(guide* choices) {
+    // What the guide leaves behind is where an execution starts from, with no other to explore.
+    guide_ = choices;
+    keeps_order_ = false;  // it says who does what
     stack_.back().items.clear();
     items_ = fresh_ = 0;
+}
+
+void search::go_on_from(const graph& from) {
+    while (stack_.size() > 1) stack_.pop_back();
+    g() = from;
+    stack_.back().items.clear();
+    items_ = fresh_ = 0;
+}
+
+// A choice that leads to no consistent graph is made again among the newer ones; the newest is
+// always consistent.
+void search::read_by_chance(event_id r, std::size_t bound, std::size_t last) {
+    const location_id loc = g()[r].loc;
+    for (;;) {
+        const std::size_t p = guide_->choose(bound, last);
+        set_source(r, g().of(loc).mo[p]);
+        if (p == last || consistent()) {
+            const bool may_fail =
+                g()[r].has(weak) && succeeds(g()[r]) &&
+                count(failed) < static_cast<std::size_t>(rules_.spurious_failures);
+            if (may_fail && guide_->fails()) {
+                if (apply_failure({item::type::fail, r, {}, {}, 0, 0})) return;
+                set_source(r, g().of(loc).mo[p]);
+            }
+            if (complete_rmw(r.process) || p == last) return;
+        }
+        g().cut(g()[r].at);
+        bound = p + 1;
+    }
+}
+
+void search::place_by_chance(event_id w, std::size_t bound, std::size_t last) {
+    for (;;) {
+        const std::size_t p = guide_->choose(bound, last);
+        bound = p + 1;
+        if (!keeps_atomicity(g(), g()[w].loc, p)) continue;
+        g().place(w, p);
+        if (p == last || consistent()) return;
+        g().unplace(w);
+    }
 }
 
 void search::die(std::size_t process) {

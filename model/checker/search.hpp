@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "graph.hpp"
+#include "guide.hpp"
 #include "mutant.hpp"
 #include "rc11.hpp"
-#include "script.hpp"
 #include "symmetry.hpp"
 
 namespace assay::checker {
@@ -68,8 +68,15 @@ public:
         return keeps_order_ ? symmetry_.orbit(current()) : 1;
     }
 
-    // --- to repeat an execution: what add() adds makes the script's choices, until null.
-    void follow(script* choices);
+    // --- to repeat an execution, or to take one by chance: what add() adds makes the guide's
+    // choices, and leaves no items, until null.
+    void follow(guide* choices);
+    // Goes on from this graph, with nothing else to explore.
+    void go_on_from(const graph& from);
+    [[nodiscard]] bool can_crash(std::size_t process) const;
+    [[nodiscard]] bool can_wake() const {
+        return count(woken) < static_cast<std::size_t>(rules_.spurious_wakes);
+    }
     void die(std::size_t process);             // now, instead of what the process would add
     void wake_by_itself(std::size_t process);  // the process, which sleeps
 
@@ -121,10 +128,15 @@ private:
     void later(item it);
 
     // The position in mo that a new event reads or takes: the latest, which is never wrong, unless
-    // a script says otherwise. It is at least `bound`.
+    // a guide says otherwise. It is at least `bound`.
     [[nodiscard]] std::size_t choice(std::size_t bound, std::size_t last) {
-        return script_ == nullptr ? last : script_->choose(bound, last);
+        return guide_ == nullptr ? last : guide_->choose(bound, last);
     }
+    [[nodiscard]] bool by_chance() const noexcept {
+        return guide_ != nullptr && !guide_->insists();
+    }
+    void read_by_chance(event_id r, std::size_t bound, std::size_t last);
+    void place_by_chance(event_id w, std::size_t bound, std::size_t last);
     // Sets the clocks of the newest event of its process.
     void settle(event_id e);
     [[nodiscard]] event_id twin_of_next(std::size_t process) const;
@@ -166,7 +178,7 @@ private:
     symmetry symmetry_;
     bool keeps_order_;  // among identical processes
     bool symmetry_misleads_ = false;
-    script* script_ = nullptr;
+    guide* guide_ = nullptr;
     statistics stats_;
 };
 
