@@ -34,6 +34,7 @@ using assay_stage::verdict;
 
 constexpr int not_on_the_track = 3;  // exit status of a point whose victim went another way
 constexpr double patience = 10, canary_patience = 2;
+constexpr double canary_budget = 10;  // most are caught in a moment
 
 template <class T>
 T* share(std::size_t n = 1) {
@@ -87,7 +88,7 @@ void record(victim& v, scene& s, track& t) {
         t.at[t.length] = v.place();
         more = v.step();
         ++t.length;
-        if (std::memcmp(before.data(), now_there.data(), before.size()) == 0) continue;
+        if (std::ranges::equal(before, now_there)) continue;
         t.changes[t.num_changes++] = static_cast<std::uint32_t>(t.length);
         before.assign(now_there.begin(), now_there.end());
     }
@@ -481,7 +482,9 @@ int run(const settings& s, const std::string& prefix) {
             if (list[n].result->state != outcome::open) return;
             const double left = s.seconds - seconds_since(start);
             const auto rest = static_cast<double>(list.size() - n);
-            work(list[n], segment, left * std::min<double>(cores(), rest) / rest, s);
+            const double share = left * std::min<double>(cores(), rest) / rest;
+            const bool canary = !list[n].what->caught_by.empty();
+            work(list[n], segment, canary ? std::max(share, canary_budget) : share, s);
         },
         [&] { shown.show(); });
     std::stable_sort(list.begin(), list.end(), [](const item& a, const item& b) {
