@@ -16,7 +16,7 @@
 namespace assay::model {
 
 struct audit_options {
-    std::vector<std::string> files;  // of the source: the beginnings of paths, or of names
+    std::vector<std::string> files;  // beginnings of paths, or of names in lib/assay/
     unsigned jobs = 1;
     // Of each weakening, over all its scenarios. Not seconds: the same is found on any machine.
     std::uint64_t executions = 3'000'000;

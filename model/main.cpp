@@ -389,7 +389,7 @@ int audit_all(const options& o) {
     if (o.executions > 0) how.executions = o.executions;
     if (o.seconds > 0) how.seconds = static_cast<unsigned>(o.seconds);
     const nlohmann::json found =
-        audit(small, how, [](const std::string& line) { std::printf("%s\n", line.c_str()); });
+        audit(small, how, [](const std::string& line) { std::puts(line.c_str()); });
     if (!o.json.empty()) std::ofstream(o.json) << found.dump(1) << '\n';
     bool sound = true;  // as it is, without any change
     for (const auto& s : found["scenarios"])

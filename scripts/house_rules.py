@@ -104,7 +104,7 @@ def sites(tree):
             yield {"file": path, "line": line, "column": m.end() - text.rfind("\n", 0, m.end()) - 1,
                    "what": BULK.get(what, what.removesuffix("_weak")), "order": "/".join(orders),
                    "edges": sorted(set(re.findall(r"\[\w+:\w+\]", said))),
-                   "exception": (re.findall(r"\baudit: (.*)", said) or [""])[0],
+                   "exception": " ".join((re.findall(r"\baudit: (.*)", said) or [""])[0].replace("//", " ").split()),
                    "text": " ".join(code[begin:end].split())}
 
 

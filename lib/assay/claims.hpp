@@ -284,6 +284,11 @@ private:
     // The hints led nowhere. Generations only grow, so two passes that found everything taken, with
     // the same sum of generations, met each thing in one and the same tenure: between the passes
     // all were taken at once. Otherwise somebody else gave back or took: look again.
+    //
+    // No total order is needed for that. Let D be what happened before the first pass ended: for
+    // each thing a beginning of its history, which ends with it taken, because the second pass would
+    // have seen its return. Of several searches, the union of their D still is such a beginning
+    // with all taken; so in the order of the searches, each has its instant after its D.
     claim take_or_prove_none(owner_id self) noexcept {
         std::uint64_t before = ~0ull;  // no sum: there are at most 2^31 generations of 32 bits
         for (;;) {
@@ -305,10 +310,6 @@ private:
             }
             if (sum == before) return {};
             before = sum;
-            // seq_cst excludes that two processes, each of which gave something back before, both
-            // miss what the other gave back (store buffering), and that two searches see two
-            // returns in opposite orders. This fence is the instant at which all were taken.
-            fence(seq_cst);
         }
     }
 

@@ -280,7 +280,8 @@ private:
 
     void look() noexcept {
         mask_ = std::bit_ceil(capacity()) - 1;
-        // acquire [ring:taken]: the first push may rely on it.
+        // acquire [ring:taken]: the first push may rely on it. audit: only load
+        // buffering would show it, as in room()
         seen_read_ = head().read.load(acquire);
         // acquire [ring:committed]: the first read may rely on it.
         seen_committed_ = head().committed.load(acquire);
@@ -294,6 +295,8 @@ private:
         std::uint64_t used = at - seen_read_;
         if (used > capacity() || capacity() - used < wanted) {
             // acquire [ring:taken]: the consumer's copies of what we may overwrite now are made.
+            // audit: without it, a copy could see a later record only by load buffering, which RC11
+            // excludes and hardware may do
             seen_read_ = head().read.load(acquire);
             used = at - seen_read_;
         }
@@ -401,7 +404,8 @@ private:
         const auto gone = [this] { return head().floor.load(relaxed); };
         const bulk_reading r = advance(at, seen_committed_, out, n, gone);
         lost_ += r.lost;
-        // release [ring:taken]: our copies of the records before it are made.
+        // release [ring:taken]: our copies of the records before it are made. audit: only load
+        // buffering would show it, as in room()
         if (at != from) head().read.store(at, release);
         return r;
     }

@@ -6,7 +6,8 @@
 #include <cassert>
 #include <csignal>
 
-#include "assay/sync.hpp"
+#include "assay/queue.hpp"
+#include "model/explain.hpp"
 
 namespace assay::model {
 namespace {
@@ -105,6 +106,48 @@ TEST(audit, says_through_which_sites_processes_synchronise) {
         if (site["synchronises"]) through.push_back(site["order"]);
     std::ranges::sort(through);
     EXPECT_EQ(through, (lines{"acquire", "release", "release", "seq_cst"}));
+}
+
+// --- the queue -----------------------------------------------------------------------------------
+
+// Whoever comes second gets the hand of the first, and writes to the node that is with it.
+void one_hand_for_two(scenario& s) {
+    using small_queue = queue<std::int64_t, 1>;
+    block memory(s, small_queue::size_bytes(2));
+    small_queue::format(memory.get(), 2);
+    for (const char* const name : {"first", "second"})
+        s.process(name, [&] {
+            member me;
+            small_queue q(memory.get(), 2, me);
+            try {
+                check(q.enqueue(1), "there is room for two");
+            } catch (const no_space&) {  // the other still has it
+            }
+        });
+    s.run();
+}
+
+TEST(audit, canary_weakened_release_of_the_queue_gives_a_counterexample_with_line_and_edge) {
+    const auto as_shipped = explore(one_hand_for_two, {});
+    ASSERT_EQ(as_shipped.what, checker::verdict::verified) << as_shipped.message;
+    int found = 0;
+    for (const checker::site& s : as_shipped.sites) {
+        const bool of_hands =
+            s.file.ends_with("hands.hpp") && s.function.find("free") != s.function.npos;
+        if (!of_hands || s.what != checker::kind::write || s.success != checker::order::release)
+            continue;
+        ++found;
+        checker::settings how;
+        how.weaker = {{"hands.hpp", s.line, checker::order::relaxed, {}, s.column}};
+        const auto first = explore(one_hand_for_two, how);
+        ASSERT_EQ(first.what, checker::verdict::data_race);
+        const auto again = replay(one_hand_for_two, how, first.script);
+        const std::string text = to_text(explain("queue", {"first", "second"}, again));
+        const std::string line = "hands.hpp:" + std::to_string(s.line) + " is relaxed here";
+        EXPECT_NE(text.find(line), text.npos) << text;
+        EXPECT_NE(text.find("edge [hands:owner]"), text.npos) << text;
+    }
+    EXPECT_EQ(found, 1);
 }
 
 // --- which access is meant ------------------------------------------------------------------------
