@@ -175,7 +175,9 @@ private:
                 if (const auto id = take(slot, w)) return id;
             }
         for (std::uint32_t slot = n; slot < max_attachments; ++slot) {
-            const auto id = take(slot, look(slot));
+            const std::uint64_t w = look(slot);
+            if ((w & attached) != 0) continue;  // somebody has raised the mark since we looked
+            const auto id = take(slot, w);
             if (!id) continue;
             std::uint32_t mark = n;
             // release [registry:entered]: raised before the slot's word says attached. relaxed on

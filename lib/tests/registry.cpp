@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -54,6 +55,17 @@ struct stopping_locks : fake_locks {
     }
 };
 
+// Calls back once, right before a lock is tried.
+struct delayed_locks : fake_locks {
+    void (*first)(void*) = nullptr;
+    void* of = nullptr;
+
+    bool try_lock(std::uint32_t n) noexcept {
+        if (first != nullptr) std::exchange(first, nullptr)(of);
+        return fake_locks::try_lock(n);
+    }
+};
+
 struct world {
     reference_counter counter{};
     registry_layout shared{};
@@ -95,6 +107,28 @@ TEST(registry, death_without_leave_is_seen_and_swept) {
     EXPECT_EQ(w->published(), 1u);
     EXPECT_TRUE(a.roll.alive(one, one)) << "a sweep spares its caller";
     EXPECT_EQ(a.roll.sweep(one), 0u);
+}
+
+// Who looks for a slot that was never used may find one that others have taken since.
+TEST(registry, newcomers_that_raise_the_mark_meanwhile_keep_their_slots) {
+    const auto w = std::make_unique<world>();
+    world::process b(*w, 2), c(*w, 3);
+    struct others {
+        world::process *b, *c;
+        owner_id two, three;
+    } they{&b, &c, nobody, nobody};
+    delayed_locks locks{{&w->locks, 1}, nullptr, &they};
+    locks.first = [](void* p) {
+        auto& o = *static_cast<others*>(p);
+        o.two = o.b->roll.enter(2).value();
+        o.three = o.c->roll.enter(3).value();
+    };
+    registry<delayed_locks> a(w->counter, w->shared, locks);
+    const owner_id one = a.enter(1).value();
+    EXPECT_TRUE(a.alive(they.two, one));
+    EXPECT_TRUE(a.alive(they.three, one));
+    EXPECT_EQ(a.count(one), 3u);
+    EXPECT_EQ(w->published(), 3u);
 }
 
 TEST(registry, slot_of_the_dead_gets_a_new_incarnation) {
