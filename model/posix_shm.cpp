@@ -188,6 +188,48 @@ void lock_names_its_holder(scenario& s) {
     s.run();
 }
 
+// That a process is gone may be learnt from the kernel, or from its slot: it has left, somebody has
+// freed it, or its place has a newer holder. Either way what it did before is seen.
+enum class then { nothing, enters, sweeps };
+template <then other>
+void work_of_the_gone(scenario& s) {
+    struct remains {
+        word<owner_id> who;
+        cell<int> work;
+    };
+    struct visitor {
+        file opened{"s"};
+        registry<file> roll = [this]() -> registry<file> {
+            check(opened.open(0));
+            auto& h = *reinterpret_cast<segment_header*>(opened.base());
+            return {h.attached, h.registry, opened};
+        }();
+    };
+    fixture<file> f(s);
+    shared<remains> g(s);
+    g->who.store(nobody, relaxed);
+    f.leave_a_corpse();
+    s.process("goes", [&] {
+        visitor v;
+        const owner_id id = v.roll.enter(1).value();
+        g->work.write(1);
+        g->who.store(id, relaxed);  // who sees this knows nothing else
+        v.roll.leave(id);
+    });
+    s.process("asks", [&] {
+        const visitor v;
+        const owner_id id = g->who.load(relaxed);
+        if (id != nobody && !v.roll.alive(id, nobody)) check(g->work.read() == 1);
+    });
+    if (other != then::nothing)
+        s.process("comes", [&] {
+            visitor v;
+            if (other == then::enters) static_cast<void>(v.roll.enter(2));
+            if (other == then::sweeps) v.roll.sweep(nobody);
+        });
+    s.run();
+}
+
 // --- kernels that break a promise ------------------------------------------------------------------
 
 // A dead process's locks stay.
@@ -275,6 +317,17 @@ std::vector<test> posix_shm_tests() {
          lock_names_its_holder,
          {verdict::verified, 120899},
          one_death()},
+        {"posix_shm/work_of_who_left_is_seen",
+         work_of_the_gone<then::nothing>,
+         {verdict::verified, 1}},
+        {"posix_shm/work_of_the_dead_is_seen_by_who_finds_another_there",
+         work_of_the_gone<then::enters>,
+         {verdict::verified, 1176054},
+         one_death(1)},
+        {"posix_shm/work_of_the_dead_is_seen_by_who_finds_it_swept",
+         work_of_the_gone<then::sweeps>,
+         {verdict::verified, 53931},
+         one_death(1)},
         {"posix_shm/canary_locks_outlive_their_holder",
          last_leaves<forgetful>,
          {verdict::assertion},
