@@ -51,8 +51,8 @@ public:
         for (;;) {
             // Announce, then look. seq_cst, here and in notify(), excludes the outcome in which the
             // waiter does not see the change and the notifier does not see the waiter (store
-            // buffering). The fence extends this to whatever order ready() reads with.
-            const std::uint32_t seen = word_.fetch_or(waiting, seq_cst) | waiting;
+            // buffering). relaxed: the fence does it, for this and for whatever ready() reads with.
+            const std::uint32_t seen = word_.fetch_or(waiting, relaxed) | waiting;
             fence(seq_cst);
             if (ready()) return true;
             const deadline t = now();

@@ -122,9 +122,9 @@ public:
                 pause();
             } else if ((seen & ~contended) != self && !me.alive(seen & ~contended)) {
                 // The holder is dead and its id is never given out again: if the word still has
-                // it, nobody else took over. acquire [owner:lock]: what the dead process wrote.
-                // relaxed on failure: somebody else took over.
-                if (word_.compare_exchange(seen, self | contended, acquire, relaxed)) return;
+                // it, nobody else took over. relaxed: alive() has acquired what the dead process
+                // wrote, and what it had acquired with the lock. On failure: somebody else took over.
+                if (word_.compare_exchange(seen, self | contended, relaxed, relaxed)) return;
             } else if ((seen & contended) != 0 ||
                        // relaxed: announces a sleeper, transfers nothing
                        word_.compare_exchange(seen, seen | contended, relaxed, relaxed)) {

@@ -14,8 +14,8 @@
 //             Pids are for people to read: namespaces, reuse and zombies make them useless to us.
 //
 // Synchronisation:
-//   [registry:entered]  enter -> alive, count   carries the incarnation in the slot's word
-//   [registry:counted]  refresh -> refresh      carries the slot words on which a count rests
+//   [registry:entered]  enter, leave, sweep -> alive, enter   what the one who is gone did
+//   [registry:counted]  refresh -> refresh                    the slot words that a count rests on
 #pragma once
 
 #include <bit>
@@ -150,7 +150,8 @@ private:
         return 2 * owner_slot(id) + owner_incarnation(id) % 2;
     }
     [[nodiscard]] std::uint64_t look(std::uint32_t slot) const noexcept {
-        // acquire [registry:entered]: so that a count includes everyone who entered before it.
+        // acquire [registry:entered]: who takes the slot of one who left, or was swept, passes on
+        // what that one did.
         return shared_.slots[slot].load(acquire);
     }
     // Whether the incarnation that the slot's word names lives.
@@ -159,8 +160,8 @@ private:
         return id == self || locks_.held(lock_of(id));
     }
     [[nodiscard]] std::uint32_t used() const noexcept {
-        // acquire [registry:entered]: the slots below the mark. A corrupt mark is clipped.
-        const std::uint32_t n = shared_.high_water.load(acquire);
+        // relaxed: says only how far to look. A corrupt mark is clipped.
+        const std::uint32_t n = shared_.high_water.load(relaxed);
         return n < max_attachments ? n : max_attachments;
     }
 
@@ -180,10 +181,10 @@ private:
             const auto id = take(slot, w);
             if (!id) continue;
             std::uint32_t mark = n;
-            // release [registry:entered]: raised before the slot's word says attached. relaxed on
-            // failure: the mark is only compared.
+            // relaxed: see used(). Whoever knows that we entered, by [registry:counted] or through
+            // us, sees it raised.
             while (mark <= slot &&
-                   !shared_.high_water.compare_exchange(mark, slot + 1, release, relaxed)) {
+                   !shared_.high_water.compare_exchange(mark, slot + 1, relaxed, relaxed)) {
             }
             return id;
         }
@@ -210,8 +211,9 @@ private:
             std::uint32_t n = 0;
             for (std::uint32_t slot = 0; slot < used(); ++slot)
                 n += (look(slot) & attached) != 0 ? 1 : 0;
-            // acq_rel [registry:counted]: release what we counted; acquire on failure to recount.
-            if (counter_.value.compare_exchange(seen, reference_counter::next(seen, n), acq_rel,
+            // release [registry:counted]: what we counted; what the value that we replace rests on
+            // was acquired when we read it. acquire on failure to recount.
+            if (counter_.value.compare_exchange(seen, reference_counter::next(seen, n), release,
                                                 acquire))
                 return;
         }
