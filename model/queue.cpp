@@ -186,7 +186,7 @@ std::vector<test> queue_tests() {
             {"two_producers_two_consumers_of_one_lap", from<"12|3|-|-">(), {8081, not_counted}},
             {"one_lap_by_two_consumers_of_two", from<"1|2|--|-">(), {3692, not_counted}},
             {"two_laps_by_two_producers", from<"12|34|-|-">(), {105574}},
-            {"two_laps_by_two_producers_two_consumers", from<"12|34|--|--">(), {not_counted}},
+            {"two_laps_by_two_producers_two_consumers", from<"12|34|--|--">(), {32859154}},
             {"two_that_do_both", from<"1-2-|3-">(), {1050, 13908, 54833}},
             {"one_that_fills_and_empties_beside_another", from<"12--|3-">(), {510, 6329, 24283}},
             {"three_that_do_both", from<"1-|2-|3-">(), {45456, not_counted}},

@@ -283,7 +283,8 @@ bool runtime::on_turn() const { return guide_ != nullptr && guide_->on_turn(self
 
 void runtime::follow_guide() {
     std::vector<std::size_t> waiting;
-    while (!failed_) {
+    // A script goes on to its end, to the graph that it was made for; a sample ends with its failure.
+    while (!failed_ || guide_->insists()) {
         waiting.clear();
         for (std::size_t i = 0; i < processes_.size(); ++i)
             if (processes_[i].is == state::waiting) waiting.push_back(i);
