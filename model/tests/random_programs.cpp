@@ -257,7 +257,7 @@ const std::vector<family>& families() {
          .reduce = true},
         {.name = "identical_everything",
          .per_thread_max = 3,
-         .events_max = 7,
+         .events_max = 6,
          .plain_locations = 1,
          .weak_cases = 2,
          .fences = 1,
