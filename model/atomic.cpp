@@ -12,8 +12,9 @@ struct fixture {
     block memory;
     shared<cell<int>> letter;
 
-    explicit fixture(scenario& s) : memory(s, atomic<T>::size_bytes(1)), letter(s) {
-        atomic<T>::format(memory.get(), 1);
+    explicit fixture(scenario& s, T initial = T{})
+        : memory(s, atomic<T>::size_bytes(1)), letter(s) {
+        atomic<T>::format(memory.get(), 1, initial);
         letter->write(0);
     }
     struct user {
@@ -40,6 +41,47 @@ void waiters_see_the_change(scenario& s) {
             check(f.letter->read() == 7, "woken too early");
         });
     s.run();
+}
+
+// Each change is as strong as the caller says: who finds that the other came first reads its letter.
+// `change` makes another value of 1 and returns what it found.
+using number = std::uint32_t;
+template <number change(atomic<number>&)>
+void change_carries_a_letter(scenario& s) {
+    fixture<number> f(s, 1);
+    s.process("writes", [&f] {
+        fixture<number>::user u(f);
+        f.letter->write(7);
+        change(u.a);
+    });
+    s.process("reads", [&f] {
+        fixture<number>::user u(f);
+        if (change(u.a) != 1) check(f.letter->read() == 7, "the letter is not there");
+    });
+    s.run();
+}
+number exchanges(atomic<number>& a) { return a.exchange(2, acq_rel); }
+number adds(atomic<number>& a) { return a.fetch_add(1, acq_rel); }
+number subtracts(atomic<number>& a) { return a.fetch_sub(1, acq_rel); }
+number clears_bits(atomic<number>& a) { return a.fetch_and(2, acq_rel); }
+number sets_bits(atomic<number>& a) { return a.fetch_or(2, acq_rel); }
+number flips_bits(atomic<number>& a) { return a.fetch_xor(2, acq_rel); }
+template <class Compare>
+number found_by(Compare exchange) {
+    number expected = 1;
+    return exchange(expected) ? 1 : expected;
+}
+number compares(atomic<number>& a) {
+    return found_by([&a](number& e) { return a.compare_exchange_strong(e, 2, acq_rel); });
+}
+number compares_with_two_orders(atomic<number>& a) {
+    return found_by([&a](number& e) { return a.compare_exchange_strong(e, 2, release, acquire); });
+}
+number compares_weakly(atomic<number>& a) {
+    return found_by([&a](number& e) { return a.compare_exchange_weak(e, 2, acq_rel); });
+}
+number compares_weakly_with_two_orders(atomic<number>& a) {
+    return found_by([&a](number& e) { return a.compare_exchange_weak(e, 2, release, acquire); });
 }
 
 // Either of two says that it has come; one may die, before or after it has changed the value.
@@ -116,6 +158,36 @@ std::vector<test> atomic_tests() {
          change_outlives_its_author,
          {verdict::verified, 474},
          one_death(3)},
+        {"atomic/exchange_carries_a_letter",
+         change_carries_a_letter<exchanges>,
+         {verdict::verified, 2}},
+        {"atomic/fetch_add_carries_a_letter",
+         change_carries_a_letter<adds>,
+         {verdict::verified, 2}},
+        {"atomic/fetch_sub_carries_a_letter",
+         change_carries_a_letter<subtracts>,
+         {verdict::verified, 2}},
+        {"atomic/fetch_and_carries_a_letter",
+         change_carries_a_letter<clears_bits>,
+         {verdict::verified, 2}},
+        {"atomic/fetch_or_carries_a_letter",
+         change_carries_a_letter<sets_bits>,
+         {verdict::verified, 2}},
+        {"atomic/fetch_xor_carries_a_letter",
+         change_carries_a_letter<flips_bits>,
+         {verdict::verified, 2}},
+        {"atomic/compare_exchange_strong_carries_a_letter",
+         change_carries_a_letter<compares>,
+         {verdict::verified, 2}},
+        {"atomic/compare_exchange_strong_with_two_orders_carries_a_letter",
+         change_carries_a_letter<compares_with_two_orders>,
+         {verdict::verified, 2}},
+        {"atomic/compare_exchange_weak_carries_a_letter",
+         change_carries_a_letter<compares_weakly>,
+         {verdict::verified, 2}},
+        {"atomic/compare_exchange_weak_with_two_orders_carries_a_letter",
+         change_carries_a_letter<compares_weakly_with_two_orders>,
+         {verdict::verified, 2}},
         {"atomic/canary_notifies_without_the_fence",
          notifies_without_the_fence,
          {verdict::deadlock}},

@@ -127,6 +127,30 @@ void single_elements(scenario& s) {
     s.run();
 }
 
+// Elements smaller than a word: who writes one leaves its neighbour in the same word as it was.
+void shared_words(scenario& s) {
+    using narrow = assay::mrsw_array<std::int32_t>;
+    block memory(s, narrow::size_bytes(elements));
+    narrow::format(memory.get(), elements);
+    s.process("writer", [&memory] {
+        member me;
+        narrow all(memory.get(), elements, me);
+        all.write(0, 1);
+        all.write(1, 2);
+        all.write(0, 3);
+    });
+    s.process("reader", [&memory] {
+        member me;
+        narrow all(memory.get(), elements, me);
+        std::array<std::int32_t, elements> seen;
+        const auto version = all.snapshot(seen);
+        static constexpr std::array<std::int32_t, elements> versions[] = {
+            {0, 0}, {1, 0}, {1, 2}, {3, 2}};
+        check(seen == versions[version], "not the elements of that version");
+    });
+    s.run();
+}
+
 // An exception abandons an update; the next one does not contain what it had set.
 void abandoned_update(scenario& s) {
     fixture<shipped> f(s);
@@ -270,6 +294,7 @@ std::vector<test> mrsw_array_tests() {
         {"mrsw_array/elements_that_change_one_at_a_time_are_linearizable",
          single_elements<>,
          {verified, 276}},
+        {"mrsw_array/elements_that_share_a_word_keep_apart", shared_words, {verified, 49}},
         {"mrsw_array/abandoned_update_is_never_seen", abandoned_update, {verified, 141}},
         {"mrsw_array/writers_that_hand_over_are_linearizable", handed_over, {verified, 723}},
         {"mrsw_array/one_update_spoils_no_copy", first_attempt, {verified, 3}},

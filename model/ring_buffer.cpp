@@ -236,6 +236,45 @@ std::vector<suite::start> from() {
             {"_at_32_bits", mix<Programs, Capacity, (std::uint64_t{1} << 32) - 3>},
             {"_at_64_bits", mix<Programs, Capacity, ~std::uint64_t{0} - 2>}};
 }
+
+// A record that is no whole number of words, while its slot is written again.
+void narrow_records(scenario& s) {
+    using narrow = std::array<std::int32_t, 3>;
+    using narrow_ring = assay::ring_buffer<narrow>;
+    block memory(s, narrow_ring::size_bytes(1));
+    narrow_ring::format(memory.get(), 1);
+    s.process("writer", [&memory] {
+        member me;
+        narrow_ring r(memory.get(), 1, me);
+        for (const std::int32_t n : {1, 2}) r.push_overwrite({n, n, n});
+    });
+    s.process("consumer", [&memory] {
+        member me;
+        narrow_ring r(memory.get(), 1, me);
+        if (const auto got = r.pop())
+            check((*got == narrow{1, 1, 1}) || (*got == narrow{2, 2, 2}), "half a record");
+    });
+    s.run();
+}
+
+// The consumer takes one of two that it knows of. Who sees that also sees that one is left.
+void counted_by_a_third(scenario& s) {
+    fixture f(s, 2, 0);
+    s.process("writer", [&f] { fixture::user(f).perform("12"); });
+    s.process("consumer", [&f] {
+        fixture::user u(f);
+        if (u.r.size() == 2) u.perform("-");
+    });
+    s.process("counts", [&f] {
+        fixture::user u(f);
+        if (u.r.total_read() == 0) return;
+        check(u.r.size() == 1, "fewer than the consumer left");
+        check(u.r.total_written() == 2, "fewer than were read");
+    });
+    s.finally([&f] { f.finish(); });
+    s.run();
+}
+
 constexpr std::uint32_t first_dies = 1, first_or_third_dies = 5;
 
 }  // namespace
@@ -249,6 +288,8 @@ std::vector<test> ring_buffer_tests() {
             {"popped_in_order_from_one_slot", from<"123|---", 1>(), {30, 284}},
             {"bulk", from<"(12)(34)|===", 2>(), {14, 134}},
             {"bulk_of_which_a_part_fits", from<"(12)(34)|-=", 3>(), {16, 164}},
+            {"records_that_are_no_whole_words", {{"", narrow_records}}, {32}},
+            {"counted_by_a_third", {{"", counted_by_a_third}}, {30}},
             {"passed_over", from<"123|s-", 2>(), {23, 233}},
             {"passed_over_while_lapped", from<"ABC|s-", 2>(), {70, 762}},
             {"cleared", from<"123|c-", 2>(), {26, 248}},

@@ -6,6 +6,9 @@
 
 #include "assay/table.hpp"
 
+#include <string>
+#include <vector>
+
 #include "lib/spec/table.hpp"
 #include "model/linearizability.hpp"
 #include "model/tests.hpp"
@@ -133,6 +136,24 @@ void entry_is_reused_under_a_reader(scenario& s) {
     s.finally([&f] { f.finish(2); });
     s.run();
 }
+// A walk over the entries meets what is there throughout, and at most what comes meanwhile.
+void walked_while_another_adds_and_erases(scenario& s) {
+    fixture<2> f(s, 3);
+    f.prepare(0, 1);
+    s.process("adds and erases", [&f] {
+        fixture<2>::user u(f);
+        u.allocate(1, 2);
+        u.erase(1);
+    });
+    s.process("walks", [&f] {
+        fixture<2>::user u(f);
+        std::vector<std::string> met;
+        for (const auto& entry : u.t) met.push_back(entry.name);
+        check(!met.empty() && met.size() <= 2 && met[0] == "a", "a name is not met once");
+    });
+    s.finally([&f] { f.finish(1); });
+    s.run();
+}
 void what_is_found_is_formatted(scenario& s) {
     fixture<2> f(s, 2);
     for (const char* name : {"first", "second"})
@@ -196,6 +217,9 @@ std::vector<test> table_tests() {
         {"table/reader_never_sees_half_an_entry",
          entry_is_reused_under_a_reader,
          {verdict::verified, 456}},
+        {"table/walk_meets_what_is_there_throughout",
+         walked_while_another_adds_and_erases,
+         {verdict::verified, 4}},
         {"table/what_is_found_is_formatted", what_is_found_is_formatted, {verdict::verified, 16}},
         {"table/one_name_is_added_once_and_a_process_may_die",
          two_add_one_name,

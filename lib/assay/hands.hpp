@@ -144,7 +144,8 @@ private:
     };
     struct loan {
         seat& from;
-        // release [hands:loan]: the grip and the spare node, to the next thread.
+        // release [hands:loan]: the grip and the spare node, to the next thread. audit: the model has
+        // no threads of one process; queue.threads_share_one_handle_without_a_race has, under tsan.
         ~loan() { from.idle.store(detail::epoch(), release); }
     };
 
@@ -172,7 +173,8 @@ private:
         for (std::uint32_t n = 0, i = start; n < Hands; ++n, i = (i + 1) % Hands) {
             unsigned mine = detail::epoch();
             // relaxed: decides only whether to try; on failure another thread was quicker.
-            // acquire [hands:loan]: the grip and the spare node, from the last thread.
+            // acquire [hands:loan]: the grip and the spare node, from the last thread. audit: as where
+            // it is released, the model has no threads of one process.
             if (seats_[i].idle.load(relaxed) == mine &&
                 seats_[i].idle.compare_exchange(mine, 0, acquire, relaxed))
                 return seats_[i];

@@ -125,7 +125,8 @@ public:
 
     // The pid that the holder of a slot gave, for people; nothing for a free slot.
     [[nodiscard]] std::optional<std::uint32_t> pid(std::uint32_t slot) const noexcept {
-        const std::uint64_t w = shared_.slots[slot].load(relaxed);  // relaxed: for display
+        // relaxed: for display. audit: orders nothing, and nothing is decided by it.
+        const std::uint64_t w = shared_.slots[slot].load(relaxed);
         if ((w & attached) == 0) return std::nullopt;
         return static_cast<std::uint32_t>(w);
     }
