@@ -223,8 +223,9 @@ private:
             h.own.store(*node, relaxed);
             free(h);
         } else {
-            // release [hands:owner]: back to the dead.
-            h.owner.store(dead, release);
+            // relaxed: back to the dead, and we have changed nothing; who finds it dead again has by that
+            // what it did.
+            h.owner.store(dead, relaxed);
         }
         return node.has_value();
     }

@@ -404,8 +404,8 @@ private:
         const auto gone = [this] { return head().floor.load(relaxed); };
         const bulk_reading r = advance(at, seen_committed_, out, n, gone);
         lost_ += r.lost;
-        // release [ring:taken]: our copies of the records before it are made. audit: only load
-        // buffering would show it, as in room()
+        // release [ring:taken]: our copies of the records before it are made, and what we knew of
+        // the newest; who counts relies on that.
         if (at != from) head().read.store(at, release);
         return r;
     }
