@@ -3,13 +3,14 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 ARGS ?=
+HOURS ?= 8
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build test verify audit kill nightly corpus lint format install clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
-	@echo "  variables       PRESET=$(PRESET) (debug release clang asan tsan)  JOBS=$(JOBS)  PREFIX=$(PREFIX)  ARGS="
+	@echo "  variables       PRESET=$(PRESET) (debug release clang asan tsan)  JOBS=$(JOBS)  PREFIX=$(PREFIX)  HOURS=$(HOURS)  ARGS="
 
 setup:    ## install what is missing (Debian, Ubuntu; elsewhere: say what is)
 	@scripts/setup
@@ -31,9 +32,8 @@ kill: build  ## every operation killed after each of its instructions: results/<
 	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
 		build/$(PRESET)/bin/assay-stress kill --all --json "$$into/kill.json" --page "$$into/kill.md" $(ARGS)
 
-nightly: build  ## the large scenarios of the model, hours; their counts and times go to results/
-	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
-		build/$(PRESET)/bin/assay-model run --large $(ARGS) --json "$$into/model_large.json"
+nightly: build  ## every campaign for HOURS=8, resumed after an interruption (ARGS=--list prints the plan)
+	@scripts/nightly --hours '$(HOURS)' $(ARGS)
 
 corpus: setup  ## which technique catches which known bug; the table goes to results/ (ARGS="--runs 20 --seconds 1": an hour)
 	@for p in release tsan; do cmake --preset $$p >/dev/null && cmake --build --preset $$p -j $(JOBS) \

@@ -98,6 +98,7 @@ void stop_on_interrupt() {
     act.sa_handler = [](int) { interrupted = true; };
     act.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &act, nullptr);
+    sigaction(SIGTERM, &act, nullptr);
 }
 
 // What a checkpoint is of. Another build may have other events, even of the same scenario.

@@ -7,6 +7,8 @@ import pathlib
 import posixpath
 import re
 
+import yaml
+
 SEAM = "lib/assay/sync.hpp"
 # Bottom-up: a header includes only what stands before it.
 LAYERS = ("sync, error layout, owner, event kernel span registry claims, segment_file, attachment table, posix_shm, structure, "
@@ -218,6 +220,26 @@ def documents_name_what_exists(tree):
                 yield path, line_of(text, m.start()), f"there is no test {m.group(0)}"
 
 
+def workflows_only_call_make(tree):
+    """Whatever a workflow runs, a person can run too: a target of the Makefile, with variables."""
+    targets = set(re.findall(r"^([a-z]+):", tree.get("Makefile", ""), re.M))
+    for path, text in tree.items():
+        if not path.startswith(".github/workflows/"):
+            continue
+        try:
+            steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+            runs = [str(step["run"]) for step in steps if "run" in step]
+        except (yaml.YAMLError, TypeError, KeyError, AttributeError) as problem:
+            yield path, 0, f"is no workflow: {' '.join(str(problem).split())[:100]}"
+            continue
+        if not runs:
+            yield path, 0, "runs nothing"
+        for run in runs:
+            called = re.fullmatch(r"make ([a-z]+)((?: [A-Z]+=[\w.]+)*)", run)
+            if not called or called.group(1) not in targets:
+                yield path, 0, f"runs {run!r}, which is not a target of the Makefile"
+
+
 OPEN = "#pragma once\n"
 HEADERS, CODE, ALL, TEXTS = r"lib/assay/", r"\.[hc]pp$", "", r"\.md$"
 RULES = {  # rule: (the files it is about, path and source of a canary)
@@ -233,5 +255,7 @@ RULES = {  # rule: (the files it is about, path and source of a canary)
     readme_example_runs: (r"^README", "README.md", "```cpp\nint x;\n```\n"),
     promises_name_their_test: (r"^README", "README.md", "| a | if a process dies |\n|---|---|\n| b | fine |\n"),
     documents_name_what_exists: (TEXTS, "README.md", "[a file](lib/gone.hpp)\n"),
+    workflows_only_call_make: (r"^\.github/workflows/", ".github/workflows/ci.yml",
+                               "jobs: {a: {steps: [{run: make helped}]}}\n"),
     nothing_is_left_undone: (ALL, "scripts/x", "# TO" + "DO later\n"),
 }
