@@ -215,7 +215,8 @@ private:
         owner_id dead = h.owner.load(relaxed);
         if (dead == nobody || dead == me_.self() || me_.alive(dead)) return false;
         // acquire [hands:owner]: what another did who died at this. relaxed on failure: somebody
-        // was quicker. If we die from here on, it is a dead owner's hand again.
+        // was quicker. If we die from here on, it is a dead owner's hand again. audit: alive() has
+        // acquired the same already; kept until that is proved for every way to get here.
         if (!h.owner.compare_exchange(dead, me_.self(), acquire, relaxed)) return false;
         const std::optional<std::uint64_t> node = decide(h);
         if (node) {
