@@ -341,13 +341,13 @@ int main(int argc, char** argv) {
         {rm, app.add_subcommand("rm", "remove a segment that nobody uses")}};
     for (const command& c : commands) {
         if (c.run != rm) c.line->add_flag("--json", o.as_json, "for programs");
+        if (c.run == gc) c.line->add_flag("--dry-run", o.dry_run, "only say which");
+        if (c.run == rm) c.line->add_flag("--force", o.force, "also if it is in use");
         if (c.run == ls || c.run == gc) continue;
         auto* const names =
             c.line->add_option("name", o.names, "of a segment, with or without '/'");
         if (c.run != check) names->required();
     }
-    commands[4].line->add_flag("--dry-run", o.dry_run, "only say which");
-    commands[5].line->add_flag("--force", o.force, "also if it is in use");
     try {
         app.parse(argc, argv);
         for (const command& c : commands)
