@@ -6,7 +6,7 @@ ARGS ?=
 HOURS ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test verify audit kill nightly corpus lint format install clean
+.PHONY: help setup build test verify audit kill litmus nightly corpus lint format install clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,6 +31,10 @@ audit: setup  ## weaken each memory order of the library, and publish what needs
 kill: build  ## every operation killed after each of its instructions: results/<host>/kill.md
 	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
 		build/$(PRESET)/bin/assay-stress kill --all --json "$$into/kill.json" --page "$$into/kill.md" $(ARGS)
+
+litmus: build  ## the checker's litmus tests on these processors: results/<host>/litmus.md (ARGS="--seconds 600")
+	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
+		build/$(PRESET)/bin/assay-stress litmus --json "$$into/litmus.json" --page "$$into/litmus.md" $(ARGS)
 
 nightly: build  ## every campaign for HOURS=8, resumed after an interruption (ARGS=--list prints the plan)
 	@scripts/nightly --hours '$(HOURS)' $(ARGS)

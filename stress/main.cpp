@@ -20,6 +20,7 @@
 #include "scripts/stage.hpp"
 #include "stress/harness.hpp"
 #include "stress/kill/matrix.hpp"
+#include "stress/litmus/litmus.hpp"
 
 namespace assay_stress {
 namespace {
@@ -288,7 +289,19 @@ int main(int argc, char** argv) {
     kill->add_option("--at", k.at, "only this kill point of each row; a failure names it");
     kill->add_option("--json", k.json, "write a stage report (scripts/README.md)");
     kill->add_option("--page", k.page, "write the table as Markdown");
+    assay_litmus::settings l;
+    l.seed = s.seed;
+    CLI::App* const litmus = app.add_subcommand(
+        "litmus", "Run the litmus tests of the model checker on these processors");
+    litmus->add_option("filter", l.filters, "only tests whose names begin so (SB)");
+    litmus->add_flag("--list", l.list, "name the tests and end");
+    litmus->add_option("--seconds", l.seconds, "time in all")->capture_default_str();
+    litmus->add_option("--seed", l.seed, "of places, rows and delays; the rest is the processor's")
+        ->capture_default_str();
+    litmus->add_option("--json", l.json, "write a stage report (scripts/README.md)");
+    litmus->add_option("--page", l.page, "write the frequencies as Markdown");
     CLI11_PARSE(app, argc, argv);
+    if (litmus->parsed()) return assay_litmus::run(l);
 
     auto& checks = all_checks();
     std::stable_sort(checks.begin(), checks.end(),
