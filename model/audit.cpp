@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <map>
 #include <set>
+#include <stdexcept>
 #include <system_error>
 #include <tuple>
 
@@ -229,7 +230,7 @@ public:
             const std::function<void(const std::string&)>& tell)
         : o_(&o), tell_(&tell) {
         for (const test& t : tests)
-            if (!checker::failed_verdict(t.expect.what)) tests_.push_back(t);
+            if (!checker::failed_verdict(t.expect.what) && !t.twin) tests_.push_back(t);
         costs_.resize(tests_.size());
     }
 
@@ -278,7 +279,9 @@ private:
         const bool all = scenario["verdict"] == "verified";
         costs_[t] = all ? answer["executions"].get<std::uint64_t>() : ~std::uint64_t{0};
         if (!all && scenario["verdict"] != "bounded")
-            (*tell_)(std::string(tests_[t].name) + ": " + scenario["verdict"].get<std::string>());
+            throw std::runtime_error("audit: " + std::string(tests_[t].name) +
+                                     " fails as the sources are (" +
+                                     scenario["verdict"].get<std::string>() + "): mend that first");
         scenarios_.push_back(scenario);
         for (const json& j : answer.value("sites", json::array())) {
             const checker::site s = from_json(j);

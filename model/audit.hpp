@@ -24,7 +24,7 @@ struct audit_options {
 };
 
 // {"sites": [...], "scenarios": [...]}, as scripts/README.md says; `tell` gets a line for each
-// weakening as it is done. Tests that are expected to fail are not used.
+// weakening as it is done. Tests that are expected to fail, and twins, are not used.
 [[nodiscard]] nlohmann::json audit(const std::vector<test>& tests, const audit_options& o,
                                    const std::function<void(const std::string&)>& tell);
 

@@ -275,6 +275,19 @@ void counted_by_a_third(scenario& s) {
     s.run();
 }
 
+// One record after another, and the ring was never empty.
+void peeked_when_never_empty(scenario& s) {
+    fixture f(s, 2, 0);
+    fixture::user(f).perform("1");
+    s.process("writes and takes", [&f] { fixture::user(f).perform("2-"); });
+    s.process("peeks", [&f] {
+        fixture::user u(f);
+        check(u.r.peek().has_value(), "empty, although there was always a record");
+    });
+    s.finally([&f] { f.finish(); });
+    s.run();
+}
+
 constexpr std::uint32_t first_dies = 1, first_or_third_dies = 5;
 
 }  // namespace
@@ -290,6 +303,7 @@ std::vector<test> ring_buffer_tests() {
             {"bulk_of_which_a_part_fits", from<"(12)(34)|-=", 3>(), {16, 164}},
             {"records_that_are_no_whole_words", {{"", narrow_records}}, {32}},
             {"counted_by_a_third", {{"", counted_by_a_third}}, {30}},
+            {"peeked_when_never_empty", {{"", peeked_when_never_empty}}, {7}},
             {"passed_over", from<"123|s-", 2>(), {23, 233}},
             {"passed_over_while_lapped", from<"ABC|s-", 2>(), {70, 762}},
             {"cleared", from<"123|c-", 2>(), {26, 248}},

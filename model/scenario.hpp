@@ -273,6 +273,7 @@ struct test {
     expectation expect;
     checker::settings how{};
     bool large = false;  // takes minutes or more: run only when asked for (assay-model run --large)
+    bool twin = false;   // another's executions, from counters before their wrap
 };
 
 // The names of its processes, in order.

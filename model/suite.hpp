@@ -68,6 +68,7 @@ inline constexpr std::uint64_t large_from = 400'000;  // executions: some second
                 test t{names.back().c_str(), at.body, {checker::verdict::verified, n}};
                 if (n == not_counted) t.expect.executions = 0;
                 t.large = n >= large_from;
+                t.twin = &at != s.from.data();
                 t.how.allowed.crashes = static_cast<int>(deaths);
                 t.how.allowed.may_crash = s.mortal;
                 all.push_back(t);

@@ -72,8 +72,10 @@ public:
 
         // After exchanges that failed, if no more follow: settled as before.
         void settle() noexcept {
-            // release [hands:settled]: as above.
-            record->expected.store(spare, release);
+            // relaxed: the store of `own` that [hands:settled] is about came before the exchange that
+            // succeeded last; who reads this with an older `own` takes the two for undecided, or
+            // for a node that we had when we stored this as well.
+            record->expected.store(spare, relaxed);
         }
     };
 
@@ -214,10 +216,10 @@ private:
         // relaxed: the exchange below decides.
         owner_id dead = h.owner.load(relaxed);
         if (dead == nobody || dead == me_.self() || me_.alive(dead)) return false;
-        // acquire [hands:owner]: what another did who died at this. relaxed on failure: somebody
-        // was quicker. If we die from here on, it is a dead owner's hand again. audit: alive() has
-        // acquired the same already; kept until that is proved for every way to get here.
-        if (!h.owner.compare_exchange(dead, me_.self(), acquire, relaxed)) return false;
+        // relaxed: alive() has acquired all that this owner did, and who put the hand back in its
+        // name had changed nothing. On failure somebody was quicker. If we die from here on, it is
+        // a dead owner's hand again.
+        if (!h.owner.compare_exchange(dead, me_.self(), relaxed, relaxed)) return false;
         const std::optional<std::uint64_t> node = decide(h);
         if (node) {
             // relaxed: ours. What the exchange did comes last, so that we may die in between.

@@ -182,6 +182,23 @@ TEST(audit, weakening_that_matches_no_access_names_those_nearby) {
         EXPECT_NE(refusal(text, executed).find("is not FILE:LINE"), std::string::npos) << text;
 }
 
+// Else the scenario would "catch" every weakening.
+TEST(audit, canary_scenario_that_fails_as_the_source_is) {
+    const scenario::body races = [](scenario& s) {
+        shared<cell<int>> letter(s);
+        for (const char* name : {"one", "other"}) s.process(name, [&] { letter->write(1); });
+        s.run();
+    };
+    try {
+        static_cast<void>(audit_here(races));
+        FAIL() << "it weakened what is wrong already";
+    } catch (const std::runtime_error& e) {
+        EXPECT_NE(std::string(e.what()).find("audit/test fails as the sources are (data race)"),
+                  std::string::npos)
+            << e.what();
+    }
+}
+
 TEST(audit, assert_that_does_not_hold_is_a_counterexample) {
     const auto found = explore(
         [](scenario& s) {
