@@ -1,0 +1,83 @@
+// contender.hpp -- what a queue, a ring or a pool has to offer to be measured, ours or anyone's.
+//
+// The memory of a contender is one shared mapping, made before the workers are forked and thus at
+// the same address in all of them, so that peers with raw pointers inside work as well. Kernel
+// objects (a pipe) are made in format(), and inherited; an optional `dispose(memory, capacity)` is
+// called in the parent when the workers have ended. The memory is page-aligned, and zero before
+// format().
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace assay_perf {
+
+inline constexpr unsigned many = ~0u;
+
+// An element of so many bytes. Each of its words says the same, so that a torn one is noticed.
+template <std::size_t Bytes>
+struct item {
+    static_assert(Bytes % 8 == 0 && Bytes >= 8);
+    static constexpr std::size_t words = Bytes / 8;
+    std::uint64_t word[words];
+
+    void set(std::uint64_t value) noexcept {
+        for (std::uint64_t& w : word) w = value;
+    }
+    [[nodiscard]] std::uint64_t value() const noexcept { return word[0]; }
+    // Looks at both ends only: looking at every word of 1 KiB would be what is measured.
+    [[nodiscard]] bool whole() const noexcept { return word[0] == word[words - 1]; }
+};
+
+// Which worker of its team this process is, from 0; set after the fork. For identities of users.
+inline unsigned this_worker = 0;
+
+// A first-in-first-out contender. `C::user` is made in each process after the fork.
+template <class C, class T>
+concept fifo_contender = requires(void* memory, std::size_t capacity, typename C::user& user,
+                                  const T& in, T& out) {
+    {std::string_view(C::name)};
+    { C::producers + C::consumers } -> std::convertible_to<unsigned>;  // 1 or many
+    { C::bytes(capacity) } -> std::convertible_to<std::size_t>;        // 0: it has its own memory
+    C::format(memory, capacity);
+    requires std::constructible_from<typename C::user, void*, std::size_t>;
+    { user.put(in) } -> std::convertible_to<bool>;    // false: full
+    { user.take(out) } -> std::convertible_to<bool>;  // false: empty
+};
+
+// Optional: how many were put or taken, from the front of the span.
+template <class C, class T>
+concept bulk_contender = requires(typename C::user& user, std::span<const T> in, std::span<T> out) {
+    { user.put_bulk(in) } -> std::convertible_to<std::size_t>;
+    { user.take_bulk(out) } -> std::convertible_to<std::size_t>;
+};
+
+// A pool of objects of 64 bytes.
+template <class C>
+concept pool_contender = requires(void* memory, std::size_t capacity, typename C::user& user,
+                                  void* object) {
+    {std::string_view(C::name)};
+    { C::bytes(capacity) } -> std::convertible_to<std::size_t>;
+    C::format(memory, capacity);
+    requires std::constructible_from<typename C::user, void*, std::size_t>;
+    { user.acquire() } -> std::same_as<void*>;  // null: none is free
+    user.release(object);
+};
+
+// Lists of contenders. perf/peers/peers.hpp defines those that are installed:
+//   template <class T> using fifo_peers = contenders<boost_lockfree_queue<T>, ...>;
+//   using pool_peers = contenders<...>;
+//   std::vector<std::string> missing_peers();   "ck: not installed (libck-dev)"
+template <class... Cs>
+struct contenders {};
+
+// each(contenders<A, B>{}, f) calls f.template operator()<A>(), then B.
+template <class... Cs, class F>
+void each(contenders<Cs...>, F&& f) {
+    (f.template operator()<Cs>(), ...);
+}
+
+}  // namespace assay_perf
