@@ -1,0 +1,110 @@
+// host.cpp -- see host.hpp.
+#include "perf/host.hpp"
+
+#include <sched.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <set>
+#include <system_error>
+
+namespace assay_perf {
+namespace {
+
+std::string said(int cpu, const std::string& file) {
+    std::ifstream in("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/" + file);
+    std::string line;
+    std::getline(in, line);
+    return line;
+}
+
+// Who shares its last-level cache: the kernel's list, the same for all of them.
+std::string last_level(int cpu) {
+    std::string list;
+    for (int i = 0; i < 8; ++i) {
+        const std::string found = said(cpu, "cache/index" + std::to_string(i) + "/shared_cpu_list");
+        if (!found.empty()) list = found;
+    }
+    return list;
+}
+
+unsigned long long read_clock(clockid_t which) noexcept {
+    timespec t;
+    ::clock_gettime(which, &t);
+    return static_cast<unsigned long long>(t.tv_sec) * 1'000'000'000u +
+           static_cast<unsigned long long>(t.tv_nsec);
+}
+
+void set_affinity(const cpu_set_t& set, const std::string& what) {
+    if (::sched_setaffinity(0, sizeof set, &set) != 0)
+        throw std::system_error(errno, std::generic_category(),
+                                "cannot pin a process to " + what +
+                                    ": a figure without a place means nothing. Permit "
+                                    "sched_setaffinity (seccomp, container) or change the cpuset");
+}
+
+}  // namespace
+
+std::string_view neighbours(int cpu, int other) {
+    const std::string threads = "topology/thread_siblings_list";
+    const std::string socket = "topology/physical_package_id";
+    if (!said(cpu, threads).empty() && said(cpu, threads) == said(other, threads)) return "smt";
+    if (said(cpu, socket) != said(other, socket)) return "socket";
+    const std::string cache = last_level(cpu);
+    if (cache.empty()) return "unknown";
+    return cache == last_level(other) ? "cache" : "other-cache";
+}
+
+std::vector<int> allowed_cpus() {
+    // What the process had when it began: pin() does not change it.
+    static const std::vector<int> all = [] {
+        cpu_set_t set;
+        if (::sched_getaffinity(0, sizeof set, &set) != 0)
+            throw std::system_error(errno, std::generic_category(), "sched_getaffinity");
+        std::vector<int> found;
+        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+            if (CPU_ISSET(cpu, &set)) found.push_back(cpu);
+        return found;
+    }();
+    return all;
+}
+
+void pin(int cpu) {
+    static_cast<void>(allowed_cpus());
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    set_affinity(set, "cpu" + std::to_string(cpu));
+}
+
+void unpin() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int cpu : allowed_cpus()) CPU_SET(cpu, &set);
+    set_affinity(set, "all its processors");
+}
+
+std::vector<std::vector<int>> pairs() {
+    const std::vector<int> all = allowed_cpus();
+    std::set<std::string_view> seen;
+    std::vector<std::vector<int>> found;
+    for (std::size_t i = 1; i < all.size(); ++i)
+        if (seen.insert(neighbours(all[0], all[i])).second) found.push_back({all[0], all[i]});
+    return found;
+}
+
+std::string placement(const std::vector<int>& cpus) {
+    std::vector<int> each = cpus;
+    std::ranges::sort(each);
+    each.erase(std::ranges::unique(each).begin(), each.end());
+    const std::string first = "cpu" + std::to_string(each.front());
+    if (each.size() == 1) return first;
+    return first + (each.size() == 2 ? "-" : "..") + "cpu" + std::to_string(each.back());
+}
+
+unsigned long long now_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
+unsigned long long cpu_ns() noexcept { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+
+}  // namespace assay_perf

@@ -1,0 +1,73 @@
+// plan.hpp -- what there is to measure: each component's file adds its measurements here.
+//
+//   const enlist rows([](plan& p) { p.add({.structure = "queue", ...}); });
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "perf/statistics.hpp"
+
+namespace assay_perf {
+
+// What one run of a measurement said.
+struct outcome {
+    double value = 0;
+    std::string invalid = {};  // why there is no number: an item was lost
+    double cpu_share = 1;      // of the worst processor
+    std::optional<histogram> times = {};
+};
+
+struct measurement {
+    // structure/what/parameters; the contender is added. Those of one name are compared: they are
+    // measured in turns, A B C A B C.
+    std::string name = {};
+    std::string structure = {};
+    std::string kind =
+        {};  // limit throughput latency waiting startup instructions survival ablation
+    std::string contender = "assay";
+    nlohmann::json parameters = nlohmann::json::object();
+    std::string unit = "ns";
+    std::string better = "less";
+    std::string limit = {};  // name of the limit that it is compared with; none if empty
+    std::string what = {};   // for a limit: what it is, in words
+    std::vector<int> cpus = {};
+    bool busy = true;    // its workers should have had their processors all the time
+    bool exact = false;  // no time is measured: one run, without a probe
+    std::function<outcome(double seconds)> run = {};
+
+    [[nodiscard]] std::string full_name() const {
+        return kind == "limit" ? name : name + "/" + contender;
+    }
+};
+
+struct settings {
+    unsigned repetitions = 15;
+    double seconds = 0.05;  // the measured part of one run
+    std::uint64_t seed = 1;
+    bool quick = false;
+};
+
+struct plan {
+    settings with;
+    std::vector<measurement> all = {};
+    std::vector<std::string> missing = {};  // what this host lacks, and its rows with it
+
+    void add(measurement m) { all.push_back(std::move(m)); }
+};
+
+inline std::vector<std::function<void(plan&)>>& enlisted() {
+    static std::vector<std::function<void(plan&)>> list;
+    return list;
+}
+
+struct enlist {
+    explicit enlist(std::function<void(plan&)> adds) { enlisted().push_back(std::move(adds)); }
+};
+
+}  // namespace assay_perf

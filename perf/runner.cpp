@@ -1,0 +1,275 @@
+// runner.cpp -- see runner.hpp.
+#include "perf/runner.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <stdexcept>
+
+#include "perf/host.hpp"
+#include "perf/team.hpp"
+
+namespace assay_perf {
+namespace {
+
+constexpr double least_share = 0.93;    // of its processor, for the worst worker
+constexpr double largest_change = 1.5;  // of the probe during a measurement
+constexpr unsigned attempts_each = 2;   // runs for one sample, on average
+constexpr unsigned enough = 5;          // samples without which a figure is flagged
+
+// A probe for each pair of processors, kept for all rows.
+class probes {
+public:
+    // The measurement's first two processors, or its only one and another.
+    [[nodiscard]] std::optional<double> ask(const std::vector<int>& cpus) {
+        const std::vector<int> all = allowed_cpus();
+        if (all.size() < 2) return std::nullopt;
+        const int one = cpus.empty() ? all[0] : cpus[0];
+        int other = all[0] == one ? all[1] : all[0];
+        for (const int cpu : cpus)
+            if (cpu != one) {
+                other = cpu;
+                break;
+            }
+        std::unique_ptr<prober>& p = all_[{one, other}];
+        if (!p) p = std::make_unique<prober>(one, other);
+        return p->round_trip_ns();
+    }
+
+private:
+    std::map<std::pair<int, int>, std::unique_ptr<prober>> all_;
+};
+
+void take(figure& f, const settings& with, unsigned round, probes& probe) {
+    if (f.of.exact) {
+        const outcome o = f.of.run(with.seconds);
+        f.invalid = o.invalid;
+        if (o.invalid.empty()) f.samples.push_back({o.value, "alone", 0, round});
+        return;
+    }
+    const std::optional<double> before = probe.ask(f.of.cpus);
+    const outcome o = f.of.run(with.seconds);
+    const std::optional<double> after = probe.ask(f.of.cpus);
+    if (!o.invalid.empty()) {
+        f.invalid = o.invalid;
+        return;
+    }
+    const double change = before ? std::max(*before / *after, *after / *before) : 1;
+    if (change > largest_change || (before && (*before < near_ns) != (*after < near_ns))) {
+        ++f.probe_changed;
+    } else if (f.of.busy && o.cpu_share < least_share) {
+        ++f.starved;
+    } else {
+        const double trip = before ? (*before + *after) / 2 : 0;
+        f.samples.push_back({o.value,
+                             !before          ? "alone"
+                             : trip < near_ns ? "near"
+                                              : "far",
+                             trip, round});
+        if (o.times) {
+            if (!f.times) f.times.emplace();
+            f.times->add(*o.times);
+        }
+    }
+}
+
+// Says how far it is, and how long it will take if the rest is like what was.
+class progress {
+public:
+    explicit progress(std::size_t rows) : rows_(rows), terminal_(::isatty(STDERR_FILENO) != 0) {}
+
+    void row(const std::string& name) {
+        const double spent = static_cast<double>(now_ns() - start_) / 1e9;
+        const double left =
+            done_ == 0 ? 0
+                       : spent / static_cast<double>(done_) * static_cast<double>(rows_ - done_);
+        if (terminal_ || done_ % 10 == 0)
+            std::fprintf(stderr, "%s%3zu of %zu rows, about %.0f s left  %s%s",
+                         terminal_ ? "\r\033[K" : "", done_ + 1, rows_, left, name.c_str(),
+                         terminal_ ? "\r" : "\n");
+        ++done_;
+    }
+    void clear() const {
+        if (terminal_) std::fprintf(stderr, "\033[K");
+    }
+
+private:
+    std::size_t rows_, done_ = 0;
+    bool terminal_;
+    unsigned long long start_ = now_ns();
+};
+
+std::optional<double> ratio(const figure& f, const std::map<std::string, double>& limits) {
+    const auto limit = limits.find(f.of.limit);
+    if (!f.middle || limit == limits.end() || limit->second <= 0) return std::nullopt;
+    return f.middle->median / limit->second;
+}
+
+void print(const figure& f, const std::map<std::string, double>& limits) {
+    std::string line = f.of.full_name();
+    line.resize(std::max<std::size_t>(line.size() + 1, 76), ' ');
+    char text[160];
+    if (f.middle) {
+        std::snprintf(text, sizeof text, "%11.4g %-14s %.4g to %.4g", f.middle->median,
+                      f.of.unit.c_str(), f.middle->low, f.middle->high);
+        line += text;
+    } else {
+        line += "          -";
+    }
+    if (const auto r = ratio(f, limits)) {
+        std::snprintf(text, sizeof text, "  %.2f x limit", *r);
+        line += text;
+    }
+    if (f.times) {
+        std::snprintf(text, sizeof text, "  p99 %.0f  p99.9 %.0f  max %.0f",
+                      f.times->percentile(99), f.times->percentile(99.9),
+                      static_cast<double>(f.times->max()));
+        line += text;
+    }
+    for (const std::string& flag : f.flags) line += "  [" + flag + "]";
+    std::puts(line.c_str());
+    std::fflush(stdout);
+}
+
+nlohmann::json percentiles(const figure& f) {
+    if (!f.times || !f.middle) return nullptr;
+    nlohmann::json all;
+    for (const auto& [name, percent] :
+         {std::pair("p50", 50.0), std::pair("p90", 90.0), std::pair("p99", 99.0),
+          std::pair("p99.9", 99.9), std::pair("p99.99", 99.99)})
+        all[name] = f.times->percentile(percent);
+    all["max"] = f.times->max();
+    return all;
+}
+
+nlohmann::json optional_number(const std::optional<double>& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+// What limits and figures have in common.
+nlohmann::json common(const figure& f) {
+    nlohmann::json j = {{"name", f.of.full_name()}, {"unit", f.of.unit}, {"flags", f.flags}};
+    j["median"] = f.middle ? nlohmann::json(f.middle->median) : nullptr;
+    j["low"] = f.middle ? nlohmann::json(f.middle->low) : nullptr;
+    j["high"] = f.middle ? nlohmann::json(f.middle->high) : nullptr;
+    return j;
+}
+
+nlohmann::json fingerprint() {
+    std::unique_ptr<FILE, int (*)(FILE*)> host(::popen(ASSAY_SOURCES "scripts/host", "r"),
+                                               ::pclose);
+    std::string text;
+    for (char part[4096]; host && std::fgets(part, sizeof part, host.get()) != nullptr;)
+        text += part;
+    return nlohmann::json::parse(text);
+}
+
+std::map<std::string, double> limits_of(const std::vector<figure>& figures) {
+    std::map<std::string, double> found;
+    for (const figure& f : figures)
+        if (f.of.kind == "limit" && f.middle) found[f.of.name] = f.middle->median;
+    return found;
+}
+
+}  // namespace
+
+std::string common_regime(const std::vector<figure>& row) {
+    std::map<std::string, std::size_t> count;
+    for (const figure& f : row)
+        for (const sample& s : f.samples) ++count[s.regime];
+    const auto most = std::ranges::max_element(count, {}, [](const auto& c) { return c.second; });
+    return most == count.end() ? "" : most->first;
+}
+
+void conclude(std::vector<figure>& row, unsigned repetitions) {
+    const std::string regime = common_regime(row);
+    for (figure& f : row) {
+        std::vector<double> values;
+        for (const sample& s : f.samples)
+            if (s.regime == regime) values.push_back(s.value);
+        if (!f.invalid.empty()) {
+            f.flags.push_back(f.invalid);
+        } else if (values.empty()) {
+            f.flags.push_back(f.samples.empty() ? "every sample was dropped" : "other regime");
+        } else {
+            f.middle = quartiles_of(values);
+            if (values.size() != f.samples.size()) f.flags.push_back("mixed regimes");
+            if (!f.of.exact && values.size() < std::min(enough, repetitions))
+                f.flags.push_back("few samples");
+        }
+    }
+}
+
+std::vector<figure> measure(const plan& p) {
+    std::vector<std::vector<figure>> rows;
+    for (const measurement& m : p.all) {
+        const bool same =
+            m.kind != "limit" && !rows.empty() && rows.back().front().of.name == m.name;
+        if (!same) rows.emplace_back();
+        rows.back().push_back({.of = m});
+    }
+    std::vector<figure> done;
+    std::map<std::string, double> limits;
+    probes probe;
+    progress said(rows.size());
+    for (std::vector<figure>& row : rows) {
+        said.row(row.front().of.name);
+        for (unsigned round = 0; round < attempts_each * p.with.repetitions; ++round)
+            for (figure& f : row)
+                if (f.invalid.empty() && f.samples.size() < (f.of.exact ? 1 : p.with.repetitions))
+                    take(f, p.with, round, probe);
+        conclude(row, p.with.repetitions);
+        said.clear();
+        std::ranges::move(row, std::back_inserter(done));
+        limits.merge(
+            limits_of(row = {done.end() - static_cast<std::ptrdiff_t>(row.size()), done.end()}));
+        for (const figure& f : row) print(f, limits);
+    }
+    return done;
+}
+
+nlohmann::json report(const plan& p, const std::vector<figure>& figures) {
+    nlohmann::json all = {{"schema", 1},
+                          {"program", "assay-perf"},
+                          {"host", fingerprint()},
+                          {"settings",
+                           {{"repetitions", p.with.repetitions},
+                            {"seconds", p.with.seconds},
+                            {"seed", p.with.seed},
+                            {"quick", p.with.quick}}},
+                          {"missing", p.missing},
+                          {"limits", nlohmann::json::array()},
+                          {"figures", nlohmann::json::array()}};
+    const auto limits = limits_of(figures);
+    for (const figure& f : figures) {
+        nlohmann::json j = common(f);
+        j["samples"] = nlohmann::json::array();
+        if (f.of.kind == "limit") {
+            j["what"] = f.of.what;
+            for (const sample& s : f.samples) j["samples"].push_back(s.value);
+            all["limits"].push_back(std::move(j));
+            continue;
+        }
+        for (const sample& s : f.samples)
+            j["samples"].push_back({{"value", s.value},
+                                    {"regime", s.regime},
+                                    {"probe_ns", s.probe_ns},
+                                    {"round", s.round}});
+        j["structure"] = f.of.structure;
+        j["kind"] = f.of.kind;
+        j["contender"] = f.of.contender;
+        j["parameters"] = f.of.parameters;
+        j["better"] = f.of.better;
+        j["limit"] = f.of.limit.empty() ? nlohmann::json(nullptr) : nlohmann::json(f.of.limit);
+        j["dropped"] = {{"probe_changed", f.probe_changed}, {"starved", f.starved}};
+        j["ratio_to_limit"] = optional_number(ratio(f, limits));
+        j["percentiles"] = percentiles(f);
+        all["figures"].push_back(std::move(j));
+    }
+    return all;
+}
+
+}  // namespace assay_perf

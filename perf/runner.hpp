@@ -1,0 +1,41 @@
+// runner.hpp -- takes the samples of a plan in turns, drops those that cannot be trusted, and says
+// what came out (the JSON is described in README.md).
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "perf/plan.hpp"
+
+namespace assay_perf {
+
+struct sample {
+    double value;
+    std::string regime;  // near: two threads of one core. far. alone: one processor only
+    double probe_ns;
+    unsigned round;
+};
+
+struct figure {
+    measurement of;
+    std::vector<sample> samples = {};
+    unsigned probe_changed = 0, starved = 0;  // samples dropped
+    std::string invalid = {};
+    std::optional<histogram> times = {};
+    std::vector<std::string> flags = {};
+    std::optional<quartiles> middle = {};
+};
+
+// The regime in which most samples of a row were taken, all contenders together.
+[[nodiscard]] std::string common_regime(const std::vector<figure>& row);
+// Sets the median of each figure, over its samples of that regime, and its flags. A figure that is
+// invalid, or that has no such sample, gets no median.
+void conclude(std::vector<figure>& row, unsigned repetitions);
+
+// Measures all, says how far it is on stderr, prints a table on stdout.
+[[nodiscard]] std::vector<figure> measure(const plan& p);
+
+[[nodiscard]] nlohmann::json report(const plan& p, const std::vector<figure>& figures);
+
+}  // namespace assay_perf
