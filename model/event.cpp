@@ -39,10 +39,12 @@ void wait_for_changes(scenario& s) {
     s.run();
 }
 
-// Waits twice: the second time on a count that has moved.
+// Waits twice: the second time on a count that has moved, in the one case round to zero.
+template <std::uint32_t wakes>
 void wait_again(scenario& s) {
     shared<signal<event>> g(s);
     g->format();
+    g->changed.format(wakes);
     s.process("changes", [&g] {
         g->change();
         g->change();
@@ -142,7 +144,8 @@ std::vector<test> event_tests() {
         {"event/waits_for_two_changes_of_two",
          wait_for_changes<event, 1, 2>,
          {verdict::verified, 434}},
-        {"event/waits_twice", wait_again, {verdict::verified, 133}},
+        {"event/waits_twice", wait_again<0>, {verdict::verified, 133}},
+        {"event/waits_twice_at_the_wrap", wait_again<~0u>, {verdict::verified, 133}},
         {"event/a_wake_without_a_reason_ends_no_wait",
          wait_for_changes<event, 1, 1>,
          {verdict::verified, 13},

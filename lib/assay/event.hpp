@@ -33,9 +33,10 @@ namespace assay::inline ASSAY_ABI {
 
 class event {
 public:
-    void format() noexcept {
+    // `wakes` says how often it has woken somebody already: proofs start just below the wrap.
+    void format(std::uint32_t wakes = 0) noexcept {
         // relaxed: not published yet; the store that publishes the memory around it orders this.
-        word_.store(0, relaxed);
+        word_.store(2 * wakes, relaxed);
     }
 
     // Sleeps until ready() is true, and returns true, or until the deadline on the monotonic clock,
