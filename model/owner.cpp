@@ -45,33 +45,19 @@ void take_turns(scenario& s) {
 
 // --- broken ------------------------------------------------------------------------------------------
 
-// Waits for the dead as for the living.
-struct without_takeover {
+// Asks a membership that says the same of everybody: nobody has died, or all have.
+template <bool alive_or_dead>
+struct without_looking {
     owned_lock inner;
-    struct believer final : membership {
-        explicit believer(membership& me) { id_ = me.self(); }
-        [[nodiscard]] bool alive(owner_id) const noexcept override { return true; }
+    struct opinion final : membership {
+        explicit opinion(membership& me) { id_ = me.self(); }
+        [[nodiscard]] bool alive(owner_id) const noexcept override { return alive_or_dead; }
         [[nodiscard]] owner_id renew() override { return id_; }
     };
     void format() { inner.format(); }
     void lock(membership& me) {
-        believer b(me);
-        inner.lock(b);
-    }
-    void unlock() { inner.unlock(); }
-};
-// Takes the lock over from the living, too.
-struct without_question {
-    owned_lock inner;
-    struct doubter final : membership {
-        explicit doubter(membership& me) { id_ = me.self(); }
-        [[nodiscard]] bool alive(owner_id) const noexcept override { return false; }
-        [[nodiscard]] owner_id renew() override { return id_; }
-    };
-    void format() { inner.format(); }
-    void lock(membership& me) {
-        doubter d(me);
-        inner.lock(d);
+        opinion o(me);
+        inner.lock(o);
     }
     void unlock() { inner.unlock(); }
 };
@@ -146,11 +132,11 @@ std::vector<test> owner_tests() {
          {verdict::verified, 360129},
          two_deaths()},
         {"owner/canary_waits_for_the_dead",
-         take_turns<without_takeover, 1, 1>,
+         take_turns<without_looking<true>, 1, 1>,
          {verdict::blocked_by_dead},
          one_death(1)},
         {"owner/canary_takes_from_the_living",
-         take_turns<without_question, 1, 1>,
+         take_turns<without_looking<false>, 1, 1>,
          {verdict::data_race}},
         {"owner/canary_wakes_nobody", take_turns<without_wake, 1, 1>, {verdict::lost_wake_up}},
         {"owner/canary_forgets_the_other_sleeper",

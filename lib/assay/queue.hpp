@@ -240,12 +240,16 @@ private:
     template <class Received>
     [[gnu::always_inline]] bool pass(grip& mine, role as, Received received) {
         const position at = mine.memo.next[as];
-        // seq_cst: decide() in hands.hpp asks which of the dead was the last to load its slot. (Who
-        // finds it not the slot's turn loads it again, in find.)
+        // seq_cst: see find; and decide() in hands.hpp asks which of the dead was the last to load
+        // its slot.
         const std::uint64_t seen = at.slot->load(seq_cst);
         const std::uint64_t node = seen ^ at.turn;  // if it is the slot's turn; else a large number
-        if (node > last_node_ || !mine.exchange(*at.slot, seen, left(at.turn, mine), node))
-            [[unlikely]]
+        if (node > last_node_) {
+            // Not yet its turn, and nobody has passed it: full (empty), as find would say.
+            if (turn(seen) == at.turn - plan_.turn) return false;
+            return pass_late(mine, as, received);
+        }
+        if (!mine.exchange(*at.slot, seen, left(at.turn, mine), node)) [[unlikely]]
             return pass_late(mine, as, received);
         received(node);
         return passed(mine.memo.next[as], at, as);
