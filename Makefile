@@ -4,13 +4,15 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 ARGS ?=
 HOURS ?= 8
+A ?= main
+B ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test verify audit kill litmus nightly corpus lint format install clean
+.PHONY: help setup build test verify audit kill litmus nightly corpus compare lint format install clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
-	@echo "  variables       PRESET=$(PRESET) (debug release clang asan tsan)  JOBS=$(JOBS)  PREFIX=$(PREFIX)  HOURS=$(HOURS)  ARGS="
+	@echo "  variables       PRESET=$(PRESET) (debug release clang asan tsan)  JOBS=$(JOBS)  PREFIX=$(PREFIX)  HOURS=$(HOURS)  A=$(A) B=$(B)  ARGS="
 
 setup:    ## install what is missing (Debian, Ubuntu; elsewhere: say what is)
 	@scripts/setup
@@ -43,6 +45,9 @@ corpus: setup  ## which technique catches which known bug; the table goes to res
 	@for p in release tsan; do cmake --preset $$p >/dev/null && cmake --build --preset $$p -j $(JOBS) \
 		--target assay-corpus $$([ $$p = tsan ] || echo assay-model) || exit; done
 	@scripts/corpus $(ARGS)
+
+compare: setup  ## is build B slower than A? two revisions, folders or perf.json (A=main B=HEAD)
+	@scripts/compare $(ARGS) "$(A)" "$(B)" || [ $$? = 3 ]
 
 lint: setup  ## the house rules, formatting, scripts
 	@scripts/lint

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,8 @@ void choose(plan& p, const std::vector<std::string>& filters) {
     });
 }
 
-int run(plan& p, const std::vector<std::string>& filters, bool list, const std::string& json) {
+int run(plan& p, const std::vector<std::string>& filters, bool list, bool turns,
+        const std::string& json) {
     p.missing = missing_peers();
     if (pairs().empty())
         p.missing.emplace_back(
@@ -42,6 +44,10 @@ int run(plan& p, const std::vector<std::string>& filters, bool list, const std::
             "processes is measured (see taskset, cpuset)");
     for (const auto& adds : enlisted()) adds(p);
     choose(p, filters);
+    if (turns) {
+        take_turns(p, std::cin);
+        return 0;
+    }
     if (list) {
         for (const measurement& m : p.all) std::puts(m.full_name().c_str());
         return 0;
@@ -63,13 +69,14 @@ int run(plan& p, const std::vector<std::string>& filters, bool list, const std::
 int main(int argc, char** argv) {
     using namespace assay_perf;
     plan p;
-    bool list = false;
+    bool list = false, turns = false;
     std::string json;
     std::vector<std::string> filters;
     CLI::App app("Throughput and latency of every structure, beside peers and physical limits");
     app.add_option("filter", filters,
                    "only figures whose names begin so (queue/throughput, limits)");
     app.add_flag("--list", list, "name the figures and end");
+    app.add_flag("--turns", turns, "answer each \"SECONDS NAME\" with a sample (scripts/compare)");
     app.add_option("--json", json, "write the figures (perf/README.md)");
     app.add_flag("--quick", p.with.quick, "fewer and shorter runs: a look, not a result");
     auto* const repetitions = app.add_option("--repetitions", p.with.repetitions, "of each figure");
@@ -84,7 +91,7 @@ int main(int argc, char** argv) {
         if (repetitions->count() != 0) p.with.repetitions = asked.repetitions;
     }
     try {
-        return run(p, filters, list, json);
+        return run(p, filters, list, turns, json);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "assay-perf: %s\n", e.what());
         return 2;

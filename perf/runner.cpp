@@ -231,6 +231,29 @@ std::vector<figure> measure(const plan& p) {
     return done;
 }
 
+void take_turns(const plan& p, std::istream& asked) {
+    probes probe;
+    settings with = p.with;
+    std::string name;
+    while (asked >> with.seconds && std::getline(asked >> std::ws, name)) {
+        const auto m = std::ranges::find(p.all, name, &measurement::full_name);
+        if (m == p.all.end()) throw std::runtime_error("no figure is called " + name);
+        figure f{.of = *m};
+        take(f, with, 0, probe);
+        nlohmann::json j;
+        if (!f.invalid.empty()) {
+            j["invalid"] = f.invalid;
+        } else if (f.samples.empty()) {
+            j["dropped"] = f.starved != 0 ? "starved" : "probe changed";
+        } else {
+            j["value"] = f.samples[0].value;
+            j["regime"] = f.samples[0].regime;
+        }
+        std::puts(j.dump().c_str());
+        std::fflush(stdout);
+    }
+}
+
 nlohmann::json report(const plan& p, const std::vector<figure>& figures) {
     nlohmann::json all = {{"schema", 1},
                           {"program", "assay-perf"},

@@ -2,6 +2,7 @@
 // what came out (the JSON is described in README.md).
 #pragma once
 
+#include <istream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -35,6 +36,10 @@ void conclude(std::vector<figure>& row, unsigned repetitions);
 
 // Measures all, says how far it is on stderr, prints a table on stdout.
 [[nodiscard]] std::vector<figure> measure(const plan& p);
+
+// For scripts/compare, which lets two builds take turns: each line of `asked`, "SECONDS NAME", is
+// answered with a line of JSON: one sample of that figure, or why it was dropped.
+void take_turns(const plan& p, std::istream& asked);
 
 [[nodiscard]] nlohmann::json report(const plan& p, const std::vector<figure>& figures);
 

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "perf/host.hpp"
 #include "perf/statistics.hpp"
 
 namespace assay_perf {
@@ -86,6 +87,7 @@ public:
 
     // Whether it goes on. `done` operations so far; called after each, or a few.
     [[nodiscard]] bool running(std::uint64_t done) noexcept {
+        dawdle();
         // relaxed: only a signal
         const phase p = board_.now.load(std::memory_order_relaxed);
         return p == seen_ || changed(p, done);
@@ -100,6 +102,23 @@ public:
 
 private:
     bool changed(phase p, std::uint64_t done) noexcept;
+
+#ifdef ASSAY_PERF_SLOWDOWN
+    // Makes the program that many per cent slower: scripts/compare has to find it. The clock is
+    // read so seldom that reading it costs nothing to speak of.
+    void dawdle() noexcept {
+        if (++calls_ % 1024 != 0) return;
+        const unsigned long long now = now_ns();
+        if (before_ != 0)
+            while (now_ns() < now + (now - before_) * (ASSAY_PERF_SLOWDOWN) / 100) {
+            }
+        before_ = now_ns();
+    }
+    unsigned calls_ = 0;
+    unsigned long long before_ = 0;
+#else
+    void dawdle() const noexcept {}
+#endif
 
     board& board_;
     worker_slot& slot_;
