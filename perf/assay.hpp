@@ -2,11 +2,17 @@
 #pragma once
 
 #include <assay/object_pool.hpp>
+#include <assay/posix_shm.hpp>
 #include <assay/queue.hpp>
 #include <assay/ring_buffer.hpp>
 
+#include <unistd.h>
+
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "perf/contender.hpp"
@@ -22,6 +28,14 @@ public:
 private:
     assay::owner_id renew() override { return assay::make_owner(this_worker + 1, 1); }
 };
+
+// A segment that nobody else finds, and that is gone when its last process is.
+[[nodiscard]] inline std::unique_ptr<assay::posix_shm> private_segment(std::uint64_t data_bytes) {
+    auto made = std::make_unique<assay::posix_shm>("assay-perf-" + std::to_string(::getpid()),
+                                                   assay::posix_shm::size_for(data_bytes));
+    made->unlink();
+    return made;
+}
 
 template <class Structure>
 struct on_memory {

@@ -75,6 +75,16 @@ concept pool_contender = requires(void* memory, std::size_t capacity, typename C
 template <class... Cs>
 struct contenders {};
 
+// joined<contenders<A, B>, contenders<C>> is contenders<A, B, C>.
+template <class As, class Bs>
+struct joined_lists;
+template <class... As, class... Bs>
+struct joined_lists<contenders<As...>, contenders<Bs...>> {
+    using type = contenders<As..., Bs...>;
+};
+template <class As, class Bs>
+using joined = typename joined_lists<As, Bs>::type;
+
 // each(contenders<A, B>{}, f) calls f.template operator()<A>(), then B.
 template <class... Cs, class F>
 void each(contenders<Cs...>, F&& f) {

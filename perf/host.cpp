@@ -107,4 +107,14 @@ std::string placement(const std::vector<int>& cpus) {
 unsigned long long now_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
 unsigned long long cpu_ns() noexcept { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
 
+double ns_per_tick() {
+    static const double found = [] {
+        const auto start = now_ns(), start_ticks = ticks();
+        while (now_ns() < start + 5'000'000) {
+        }
+        return static_cast<double>(now_ns() - start) / static_cast<double>(ticks() - start_ticks);
+    }();
+    return found;
+}
+
 }  // namespace assay_perf

@@ -30,4 +30,14 @@ void unpin();
 [[nodiscard]] unsigned long long now_ns() noexcept;
 [[nodiscard]] unsigned long long cpu_ns() noexcept;
 
+// The processor's own clock where it has one: several times faster to read, and for one processor only.
+[[nodiscard]] inline unsigned long long ticks() noexcept {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return now_ns();
+#endif
+}
+[[nodiscard]] double ns_per_tick();
+
 }  // namespace assay_perf

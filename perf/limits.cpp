@@ -15,6 +15,7 @@
 #include "perf/host.hpp"
 #include "perf/limits.hpp"
 #include "perf/plan.hpp"
+#include "perf/repeat.hpp"
 #include "perf/team.hpp"
 
 namespace assay_perf {
@@ -33,15 +34,6 @@ void add_limit(plan& p, const std::string& name, const std::string& what, const 
            .what = what,
            .cpus = cpus,
            .run = std::move(run)});
-}
-
-outcome each(const team_result& r) {
-    if (!r.failure.empty()) return {.invalid = r.failure};
-    return {.value = r.ns_each(), .cpu_share = r.cpu_share};
-}
-outcome together(const team_result& r, unsigned first, unsigned last) {
-    if (!r.failure.empty()) return {.invalid = r.failure};
-    return {.value = r.ns_together(first, last), .cpu_share = r.cpu_share};
 }
 
 // --- between two processors --------------------------------------------------------------------
@@ -143,17 +135,13 @@ void add_transport(plan& p, const std::vector<int>& pair, std::size_t capacity) 
 
 // --- instructions ------------------------------------------------------------------------------
 
-// Each process does it again and again, all to the same word.
+// All processes do it to the same word.
 template <class F>
-outcome repeat(const std::vector<int>& cpus, double seconds, F&& instruction) {
+outcome at_one_word(const std::vector<int>& cpus, double seconds, F&& instruction) {
     const shared<line> s;
-    return together(run_team(cpus, seconds,
-                             [&](worker& w) {
-                                 w.meet();
-                                 for (std::uint64_t n = 0; w.running(n); n += 16)
-                                     for (int i = 0; i < 16; ++i) instruction(s->word);
-                             }),
-                    0, static_cast<unsigned>(cpus.size()));
+    const team_result r = repeat(
+        cpus, seconds, [&](worker&) { return [&](std::uint64_t) { instruction(s->word); }; });
+    return together(r, 0, static_cast<unsigned>(cpus.size()));
 }
 
 void increment(std::atomic<std::uint64_t>& word) { word.fetch_add(1, relaxed); }
@@ -167,7 +155,7 @@ template <class F>
 void add_instruction(plan& p, const std::string& name, const std::string& what,
                      const std::vector<int>& cpus, F instruction) {
     add_limit(p, name + "/" + placement(cpus), what, "ns", cpus,
-              [=](double seconds) { return repeat(cpus, seconds, instruction); });
+              [=](double seconds) { return at_one_word(cpus, seconds, instruction); });
 }
 
 void add_instructions(plan& p) {
@@ -181,6 +169,12 @@ void add_instructions(plan& p) {
                     [](auto&) { std::atomic_thread_fence(seq_cst); });
     add_instruction(p, "store_release", "one process alone", one,
                     [](auto& word) { word.store(1, release); });
+    add_limit(p, two_locked_limit, "one process alone", "ns", one, [one](double seconds) {
+        return at_one_word(one, seconds, [](auto& word) {
+            increment(word);
+            increment(word);
+        });
+    });
     for (const auto& pair : pairs()) {
         const std::string what = "two processes at one word, both together";
         add_instruction(p, "fetch_add", what, pair, increment);
@@ -227,7 +221,7 @@ outcome copy(std::size_t bytes, double seconds) {
 // Reads of lines, each of which says where the next one is: one cycle in random order.
 outcome chase(std::size_t bytes, std::uint64_t seed, double seconds) {
     const std::vector<int> one{allowed_cpus().front()};
-    return each(run_team(one, seconds, [&](worker& w) {
+    return each(repeat(one, seconds, [&](worker&) {
         struct alignas(64) node {
             std::uint64_t next;
         };
@@ -236,11 +230,10 @@ outcome chase(std::size_t bytes, std::uint64_t seed, double seconds) {
         std::mt19937_64 dice(seed);
         for (std::size_t i = all.size() - 1; i > 0; --i)  // Sattolo: one cycle through all
             std::swap(all[i].next, all[dice() % i].next);
-        w.meet();
-        std::uint64_t at = 0;
-        for (std::uint64_t n = 0; w.running(n); n += 16)
-            for (int i = 0; i < 16; ++i) at = all[at].next;
-        asm volatile("" : : "r"(at));
+        return [all = std::move(all), at = std::uint64_t{0}](std::uint64_t) mutable {
+            at = all[at].next;
+            keep(at);
+        };
     }));
 }
 

@@ -8,6 +8,13 @@
 
 namespace assay_perf {
 
+// What an operation costs that takes and gives back anything shared: two locked instructions.
+inline const std::string two_locked_limit = "two_fetch_adds";
+
+[[nodiscard]] inline std::string fetch_add_limit(const std::vector<int>& cpus) {
+    return "fetch_add/" + placement(cpus);
+}
+
 [[nodiscard]] inline std::string round_trip_limit(bool two_lines, const std::vector<int>& pair) {
     return std::string(two_lines ? "round_trip_two_lines/" : "round_trip_one_line/") +
            placement(pair);

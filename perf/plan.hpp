@@ -39,6 +39,7 @@ struct measurement {
     std::vector<int> cpus = {};
     bool busy = true;    // its workers should have had their processors all the time
     bool exact = false;  // no time is measured: one run, without a probe
+    unsigned runs = 0;   // samples to take; 0: as the settings say
     std::function<outcome(double seconds)> run = {};
 
     [[nodiscard]] std::string full_name() const {

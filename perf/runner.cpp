@@ -20,6 +20,10 @@ constexpr double largest_change = 1.5;  // of the probe during a measurement
 constexpr unsigned attempts_each = 2;   // runs for one sample, on average
 constexpr unsigned enough = 5;          // samples without which a figure is flagged
 
+unsigned runs_of(const figure& f, const settings& with) {
+    return f.of.exact ? 1 : f.of.runs != 0 ? f.of.runs : with.repetitions;
+}
+
 // A probe for each pair of processors, kept for all rows.
 class probes {
 public:
@@ -197,7 +201,8 @@ void conclude(std::vector<figure>& row, unsigned repetitions) {
         } else {
             f.middle = quartiles_of(values);
             if (values.size() != f.samples.size()) f.flags.push_back("mixed regimes");
-            if (!f.of.exact && values.size() < std::min(enough, repetitions))
+            if (!f.of.exact &&
+                values.size() < std::min(enough, f.of.runs != 0 ? f.of.runs : repetitions))
                 f.flags.push_back("few samples");
         }
     }
@@ -219,7 +224,8 @@ std::vector<figure> measure(const plan& p) {
         said.row(row.front().of.name);
         for (unsigned round = 0; round < attempts_each * p.with.repetitions; ++round)
             for (figure& f : row)
-                if (f.invalid.empty() && f.samples.size() < (f.of.exact ? 1 : p.with.repetitions))
+                if (f.invalid.empty() && round < attempts_each * runs_of(f, p.with) &&
+                    f.samples.size() < runs_of(f, p.with))
                     take(f, p.with, round, probe);
         conclude(row, p.with.repetitions);
         said.clear();

@@ -93,6 +93,9 @@ public:
         return p == seen_ || changed(p, done);
     }
 
+    // Whether what happens now counts.
+    [[nodiscard]] bool measuring() const noexcept { return seen_ == phase::measured; }
+
     // Ends the process; the measurement then prints no number.
     [[noreturn, gnu::format(printf, 2, 3)]] void fail(const char* format, ...);
 
