@@ -57,10 +57,10 @@ public:
     explicit kernel_locks(unique_fd fd) noexcept : fd_(std::move(fd)) {}
 
     // One of the attachment_locks.
-    [[nodiscard]] bool try_lock(std::uint32_t n) noexcept { return set(F_WRLCK, slot_locks + n); }
-    void unlock(std::uint32_t n) noexcept { static_cast<void>(set(F_UNLCK, slot_locks + n)); }
+    [[nodiscard]] bool try_lock(std::uint32_t n) noexcept { return set(F_WRLCK, place(n)); }
+    void unlock(std::uint32_t n) noexcept { static_cast<void>(set(F_UNLCK, place(n))); }
     // By another open file than ours.
-    [[nodiscard]] bool held(std::uint32_t n) const noexcept { return held(slot_locks + n, 1); }
+    [[nodiscard]] bool held(std::uint32_t n) const noexcept { return held(place(n), 1); }
     [[nodiscard]] bool any_held() const noexcept { return held(slot_locks, attachment_locks); }
 
     [[nodiscard]] bool try_lock_all_slots() noexcept {
@@ -73,6 +73,9 @@ public:
     void replace(unique_fd fd) noexcept { fd_ = std::move(fd); }
 
 private:
+    static constexpr off_t place(std::uint32_t n) noexcept {
+        return slot_locks + static_cast<off_t>(n);
+    }
     [[nodiscard]] bool held(off_t start, off_t length) const noexcept {
         struct flock lock = describe(F_WRLCK, start, length);
         // A file we cannot ask about counts as locked: nothing is taken from anyone on the

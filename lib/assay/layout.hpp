@@ -71,12 +71,14 @@ inline constexpr std::uint64_t hash_seed = 0xcbf29ce484222325;
 // size, alignment and category (integer, signed, floating, enumeration, class), which every
 // compiler agrees on; names do not, so two classes of one shape are equal unless they say
 // otherwise: give the class `static constexpr std::string_view shm_type_name`, or specialise this.
+// A number counts as aligned to its size: i386 aligns 8 bytes to 4, but an array of them is the same.
 template <shareable T>
 inline constexpr std::uint64_t type_tag = [] {
     if constexpr (requires { std::string_view(T::shm_type_name); }) {
         return hash_bytes(T::shm_type_name, hash_words({sizeof(T), alignof(T)}));
     } else {
-        return hash_words({sizeof(T), alignof(T), std::is_integral_v<T>, std::is_signed_v<T>,
+        const std::size_t alignment = std::is_scalar_v<T> ? sizeof(T) : alignof(T);
+        return hash_words({sizeof(T), alignment, std::is_integral_v<T>, std::is_signed_v<T>,
                            std::is_floating_point_v<T>, std::is_enum_v<T>, std::is_class_v<T>,
                            std::is_same_v<T, bool>});
     }

@@ -205,7 +205,8 @@ private:
     // takes the place of this one.
     [[nodiscard]] bool copied_whole(std::uint64_t version, std::uint64_t first, std::byte* out,
                                     std::uint64_t n) const noexcept {
-        load_bytes(buffer(version), first * sizeof(T), out, n * sizeof(T));
+        load_bytes(buffer(version), first * sizeof(T), out,
+                   static_cast<std::size_t>(n) * sizeof(T));
         // acquire [mrsw:begun]: of each version of which we copied a word, that it was begun.
         fence(acquire);
         // acquire [mrsw:begun]: if we must try again, there is a newer version to be seen.
@@ -243,7 +244,8 @@ private:
         const std::uint64_t to = known ? changed_to_ : words_for(size() * sizeof(T));
         std::uint64_t buffer_words[detail::copy_words];
         for (std::uint64_t at = known ? changed_from_ : 0; at < to;) {
-            const auto n = std::min<std::uint64_t>(to - at, detail::copy_words);
+            const auto n =
+                static_cast<std::size_t>(std::min<std::uint64_t>(to - at, detail::copy_words));
             load_words(buffer(version) + at, buffer_words, n);
             store_words(buffer(next_) + at, buffer_words, n);
             at += n;

@@ -89,7 +89,7 @@ public:
         shared->sides[producer].hint.store(turn, relaxed);
         shared->sides[consumer].hint.store(turn + p.turn, relaxed);
         for (side& s : shared->sides) s.passed.format();
-        auto* slots = new (bytes + p.slots) word<std::uint64_t>[count];
+        auto* slots = new (bytes + p.slots) word<std::uint64_t>[static_cast<std::size_t>(count)];
         for (std::uint64_t i = 0; i < count; ++i) slots[i].store(turn | i, relaxed);
         holders::format(new (bytes + p.hands) hand[Hands], count);
     }

@@ -33,9 +33,10 @@ inline void load_bytes(const word<std::uint64_t>* from, std::uint64_t offset, vo
                        std::size_t n) noexcept {
     std::uint64_t buffer[detail::copy_words];
     auto* out = static_cast<std::byte*>(to);
-    std::size_t skip = offset % word_bytes;
+    std::size_t skip = static_cast<std::size_t>(offset % word_bytes);
     for (from += offset / word_bytes; n > 0; skip = 0) {
-        const std::size_t words = std::min<std::size_t>(words_for(skip + n), detail::copy_words);
+        const std::size_t words = static_cast<std::size_t>(
+            std::min<std::uint64_t>(words_for(skip + n), detail::copy_words));
         const std::size_t bytes = std::min(words * word_bytes - skip, n);
         load_words(from, buffer, words);
         std::memcpy(out, reinterpret_cast<const std::byte*>(buffer) + skip, bytes);
@@ -49,9 +50,10 @@ inline void store_bytes(word<std::uint64_t>* to, std::uint64_t offset, const voi
                         std::size_t n) noexcept {
     std::uint64_t buffer[detail::copy_words];
     const auto* in = static_cast<const std::byte*>(from);
-    std::size_t skip = offset % word_bytes;
+    std::size_t skip = static_cast<std::size_t>(offset % word_bytes);
     for (to += offset / word_bytes; n > 0; skip = 0) {
-        const std::size_t words = std::min<std::size_t>(words_for(skip + n), detail::copy_words);
+        const std::size_t words = static_cast<std::size_t>(
+            std::min<std::uint64_t>(words_for(skip + n), detail::copy_words));
         const std::size_t bytes = std::min(words * word_bytes - skip, n);
         // relaxed: what the only writer wrote itself, or learnt of when it took over.
         if (skip != 0) buffer[0] = to[0].load(relaxed);

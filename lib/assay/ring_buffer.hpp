@@ -110,7 +110,7 @@ public:
         const std::uint64_t at = end();
         const auto n = std::min<std::uint64_t>(records.size(), room(at, records.size()));
         if (n != 0) append(at, records.data(), n);
-        return n;
+        return static_cast<std::size_t>(n);
     }
 
     // Appends; the oldest record goes when the ring is full. Wait-free.
@@ -337,7 +337,9 @@ private:
     static std::uint64_t drop_front(std::byte* records, std::uint64_t n,
                                     std::uint64_t bad) noexcept {
         if (bad >= n) return n;
-        if (bad != 0) std::memmove(records, records + bad * sizeof(T), (n - bad) * sizeof(T));
+        if (bad != 0)
+            std::memmove(records, records + bad * sizeof(T),
+                         static_cast<std::size_t>((n - bad) * sizeof(T)));
         return bad;
     }
 
@@ -390,10 +392,10 @@ private:
             bad = beyond(gone(), at);
             lost += bad;
             at += std::max(bad, n);
-            return {n - drop_front(out, n, bad), lost};
+            return {static_cast<std::size_t>(n - drop_front(out, n, bad)), lost};
         }
         at += n;
-        return {n, lost};
+        return {static_cast<std::size_t>(n), lost};
     }
 
     bulk_reading take(std::byte* out, std::uint64_t n) noexcept {

@@ -211,7 +211,11 @@ inline bool segment_file::link(mode_t permissions) {
 }
 
 inline void segment_file::map(int fd, std::uint64_t size) {
-    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    // A program of 32 bits may be shown a segment that is larger than all it can address.
+    const auto bytes = static_cast<std::size_t>(size);
+    errno = ENOMEM;
+    void* at = bytes != size ? MAP_FAILED
+                             : ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         detail::throw_errno(errno, "mmap of " + std::to_string(size) + " bytes", name_, "");
     base_ = static_cast<std::byte*>(at);
@@ -225,7 +229,7 @@ inline void segment_file::map(int fd, std::uint64_t size) {
 }
 
 inline void segment_file::close() noexcept {
-    if (base_ != nullptr) ::munmap(base_, size_);
+    if (base_ != nullptr) ::munmap(base_, static_cast<std::size_t>(size_));
     base_ = nullptr;
     locks_.replace(detail::unique_fd());  // and with it every lock
 }
