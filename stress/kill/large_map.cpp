@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t capacity = 8;
 constexpr std::uint64_t after = 100;  // the value that the victim writes
 
-enum class does { find, insert, assign, erase };
+enum class does { find, visit, insert, assign, erase };
 
 template <class Map>
 class map_scene : public in_segment<Map> {
@@ -39,6 +39,13 @@ public:
         switch (what_) {
             case does::find:
                 operation([&] { found = m.find(key_); });
+                break;
+            case does::visit:
+                if constexpr (whole_api)
+                    operation([&] {
+                        m.for_each([&](std::uint64_t, const element& e) { result |= !e.whole(); });
+                    });
+                if (result) fail("for_each shows a torn value");
                 break;
             case does::insert:
                 operation([&] { result = m.insert(key_, value); });
@@ -122,7 +129,8 @@ private:
         const auto found = first().find(key_);
         const std::uint64_t value = found ? number_of(*found) : 0;
         const std::uint64_t old = present_ ? key_ : 0;
-        const std::uint64_t wanted = what_ == does::find                 ? old
+        const bool looks = what_ == does::find || what_ == does::visit;
+        const std::uint64_t wanted = looks                               ? old
                                      : what_ == does::erase              ? 0
                                      : what_ == does::insert && present_ ? old
                                                                          : after;
@@ -140,6 +148,8 @@ private:
         switch (what_) {
             case does::find:
                 if (said_->found != (present_ ? key_ : 0)) fail("find found something else");
+                break;
+            case does::visit:
                 break;
             case does::insert:
                 if (result == present_) fail("insert denies what is");
@@ -177,9 +187,11 @@ auto scene_of(does what, std::uint64_t key) {
 
 const enlist map_cells{
     {"large_map/find", "a key that is there", scene_of(does::find, 3)},
+    {"large_map/for_each", "5 entries", scene_of(does::visit, 3)},
     {"large_map/insert", "a new key", scene_of(does::insert, 9), true},
     {"large_map/insert_present", "a key that is there", scene_of(does::insert, 3), true},
     {"large_map/insert_or_assign", "a key that is there", scene_of(does::assign, 3), true},
+    {"large_map/insert_or_assign_new", "a new key", scene_of(does::assign, 9), true},
     {"large_map/erase", "a key that is there", scene_of(does::erase, 3), true},
     {"large_map/erase_absent", "a key that is not there", scene_of(does::erase, 9), true},
     {"large_map/canary_replaces_in_two_steps",

@@ -14,7 +14,7 @@ constexpr std::uint64_t size = 6;
 constexpr std::uint64_t from = 2, to = 5;  // what the victim writes
 constexpr std::uint64_t before = 1, after = 100;
 
-enum class does { write, update, snapshot, read };
+enum class does { write, update, snapshot, try_snapshot, read };
 
 template <class Array>
 class array_scene : public in_segment<Array> {
@@ -49,6 +49,15 @@ public:
                 operation([&] { a.snapshot(std::span<element>(seen)); });
                 for (const element& e : seen)
                     if (number_of(e) != number_of(seen[0])) fail("a snapshot of two versions");
+                break;
+            case does::try_snapshot:
+                if constexpr (whole_api) {
+                    bool got = false;
+                    operation([&] { got = a.try_snapshot(std::span<element>(seen)).has_value(); });
+                    for (const element& e : seen)
+                        if (got && number_of(e) != number_of(seen[0]))
+                            fail("a snapshot of two versions");
+                }
                 break;
             case does::read:
                 if constexpr (whole_api) {
@@ -132,6 +141,7 @@ const enlist mrsw_cells{
     {"mrsw_array/write", "3 of 6 elements, first of a handle", scene_of(does::write), true},
     {"mrsw_array/update", "3 of 6 elements, one by one", scene_of(does::update), true},
     {"mrsw_array/snapshot", "6 elements", scene_of(does::snapshot)},
+    {"mrsw_array/try_snapshot", "6 elements", scene_of(does::try_snapshot)},
     {"mrsw_array/read", "1 element", scene_of(does::read)},
     {"mrsw_array/canary_writes_in_place",
      "changes elements, then counts up a version",

@@ -18,6 +18,7 @@ struct plan {
     bool takes;            // otherwise it gives back
     std::uint64_t amount;  // objects
     std::uint64_t held;    // by survivors, before it
+    bool adopts = false;   // what it takes is a survivor's
 };
 
 std::uint32_t number_of(std::uint32_t h) { return h; }
@@ -34,6 +35,7 @@ public:
     pool_scene(const std::string& name, const plan& p) : base(name, capacity), plan_(p) {
         for (std::uint64_t n = 0; n < p.held; ++n)
             if (!take(first())) fail("the pool is empty at once");
+        if (p.adopts) lent_ = first().acquire();
         if (take(first())) {
             next_ = held_.back();
             give_back(first(), held_.size() - 1);
@@ -42,6 +44,7 @@ public:
 
     void operate() override {
         Pool& pool = mine();
+        if (plan_.adopts) return adopt(pool);
         std::vector<handle> some(plan_.amount);
         for (auto& h : some) h = pool.acquire();  // or first used in its operation, hints and all
         std::uint64_t n = plan_.amount;
@@ -71,6 +74,7 @@ public:
     }
 
     void recover() override {
+        said_->recovering = 1;  // and may free what the dead adopted
         if constexpr (whole_api) operation([&] { mine().recover(); });
     }
 
@@ -93,6 +97,7 @@ public:
             if (const auto more = mine().recover(); more != 0)
                 fail("recover() left %llu objects of the dead",
                      static_cast<unsigned long long>(more));
+        if (plan_.adopts) settle(finished);
         dice d;
         for (int lap = 0; lap < 3; ++lap) {
             while (held_.size() < capacity)
@@ -105,6 +110,19 @@ public:
     }
 
 private:
+    void adopt(Pool& pool) {
+        said_->numbers[0] = number_of(lent_);
+        if constexpr (whole_api) operation([&] { said_->count = pool.adopt(lent_); });
+    }
+    // The object is the survivors' if it was not adopted, and free if its adopter is gone.
+    void settle(bool finished) {
+        if constexpr (whole_api) {
+            if (finished && (said_->count != 1 || first().is_valid(lent_)))
+                fail("the one who adopted has left, and its object is not free");
+            first().release(lent_);
+        }
+        lent_ = Pool::invalid_handle;
+    }
     static void acquire(Pool& pool, std::vector<handle>& some, std::uint64_t& n) {
         if constexpr (whole_api)
             if (some.size() > 1)
@@ -130,6 +148,8 @@ private:
         }
         for (const handle other : held_)
             if (number_of(other) == number_of(h)) fail("object %u has two owners", number_of(h));
+        if (lent_ != Pool::invalid_handle && number_of(lent_) == number_of(h) && !said_->recovering)
+            fail("object %u was lent, and has two owners", number_of(h));
         held_.push_back(h);
         return true;
     }
@@ -152,12 +172,13 @@ private:
     }
 
     struct words {
-        std::uint64_t count, numbers[8];
+        std::uint64_t count, numbers[8], recovering;
     };
 
     const plan plan_;
     std::vector<handle> held_;
     handle next_ = Pool::invalid_handle;
+    handle lent_ = Pool::invalid_handle;
     bool taking_ = true;
     told<words> said_;
 };
@@ -174,6 +195,7 @@ const enlist pool_cells{
     {"object_pool/acquire_last", "3 objects, 6 of 8 taken", scene_of({true, 3, 6}), true},
     {"object_pool/release", "of 8 objects 3 taken", scene_of({false, 1, 2}), true},
     {"object_pool/release_batch", "3 objects, of 8 5 taken", scene_of({false, 3, 2}), true},
+    {"object_pool/adopt", "an object that a survivor took", scene_of({true, 1, 2, true}), true},
     {"object_pool/canary_recovery_is_locked_for_ever",
      "one recovers at a time: who dies at it stays the one",
      scene_of<broken::exclusive_recovery<element>>({true, 1, 2}),

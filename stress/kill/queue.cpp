@@ -2,6 +2,7 @@
 // wait, full and empty stay exact, and at most the element of the dying operation is lost.
 #include <assay/queue.hpp>
 
+#include <chrono>
 #include <deque>
 #include <vector>
 
@@ -14,6 +15,7 @@ namespace {
 constexpr std::uint64_t capacity = 4;
 constexpr std::uint64_t victims = 100;  // the first number of an element of the victim
 constexpr std::uint64_t bulk = 3;
+constexpr auto patience = std::chrono::microseconds(200);
 
 // What must be in a queue, some of which may or may not be there: what the victim was putting in,
 // or taking out. What is certain is found in order and exactly.
@@ -78,6 +80,7 @@ struct plan {
     std::uint64_t there;   // before it
     bool late = false;     // a handle that others have left a hundred laps behind
     bool fresh = false;    // the first operation of a handle
+    bool waits = false;    // until there is room, or an element; or for so long
 };
 
 template <class Queue>
@@ -105,9 +108,9 @@ public:
         Queue& q = mine();
         std::uint64_t n = 0;
         if (plan_.what == does::put)
-            put(q, some, n);
+            put(q, some, n, plan_.waits);
         else
-            take(q, some, n);
+            take(q, some, n, plan_.waits);
         for (std::uint64_t i = 0; i < n; ++i) said_->numbers[i] = number_of(some[i]);
         said_->count = n;
     }
@@ -156,16 +159,20 @@ public:
     }
 
 private:
-    static void put(Queue& q, std::vector<element>& some, std::uint64_t& n) {
-        if constexpr (whole_api)
+    static void put(Queue& q, std::vector<element>& some, std::uint64_t& n, bool waits) {
+        if constexpr (whole_api) {
+            if (waits) return operation([&] { n = q.wait_enqueue(some[0], patience); });
             if (some.size() > 1) return operation([&] { n = q.enqueue_bulk(some); });
+        }
         operation([&] { n = q.enqueue(some[0]); });
     }
-    static void take(Queue& q, std::vector<element>& some, std::uint64_t& n) {
-        if constexpr (whole_api)
-            if (some.size() > 1) return operation([&] { n = q.dequeue_bulk(some); });
+    static void take(Queue& q, std::vector<element>& some, std::uint64_t& n, bool waits) {
         std::optional<element> got;
-        operation([&] { got = q.dequeue(); });
+        if constexpr (whole_api) {
+            if (some.size() > 1) return operation([&] { n = q.dequeue_bulk(some); });
+            if (waits) operation([&] { got = q.wait_dequeue(patience); });
+        }
+        if (!waits) operation([&] { got = q.dequeue(); });
         n = got.has_value();
         if (got) some[0] = *got;
     }
@@ -249,6 +256,14 @@ const enlist queue_cells{
     {"queue/dequeue_late", "by a handle 100 laps behind",
      scene_of({.what = does::take, .amount = 1, .there = 2, .late = true}), true},
     {"queue/dequeue_bulk", "3 elements, 2 there", scene_of({does::take, bulk, 2}), true},
+    {"queue/wait_enqueue", "2 of 4 elements there",
+     scene_of({.what = does::put, .amount = 1, .there = 2, .waits = true}), true},
+    {"queue/wait_enqueue_full", "200 us, in vain: looks, then sleeps",
+     scene_of({.what = does::put, .amount = 1, .there = 4, .waits = true}), true},
+    {"queue/wait_dequeue", "2 of 4 elements there",
+     scene_of({.what = does::take, .amount = 1, .there = 2, .waits = true}), true},
+    {"queue/wait_dequeue_empty", "200 us, in vain: looks, then sleeps",
+     scene_of({.what = does::take, .amount = 1, .there = 0, .waits = true}), true},
     {"queue/canary_blocked_slot",
      "a claim, then the element, then the slot's sequence number (Vyukov): who dies in between "
      "blocks the slot",
