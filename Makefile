@@ -41,7 +41,7 @@ litmus: build  ## the checker's litmus tests on these processors: results/<host>
 nightly: build  ## every campaign for HOURS=8, resumed after an interruption (ARGS=--list prints the plan)
 	@scripts/nightly --hours '$(HOURS)' $(ARGS)
 
-corpus: setup  ## which technique catches which known bug; the table goes to results/ (ARGS="--runs 20 --seconds 1": an hour)
+corpus: setup  ## which technique catches which known bug; the table goes to results/ (ARGS="--runs 20 --seconds 0.2": twenty minutes)
 	@for p in release tsan; do cmake --preset $$p >/dev/null && cmake --build --preset $$p -j $(JOBS) \
 		--target assay-corpus $$([ $$p = tsan ] || echo assay-model) || exit; done
 	@scripts/corpus $(ARGS)

@@ -31,7 +31,7 @@ namespace assay::model {
 namespace {
 
 constexpr int failed_status = 1, race_status = 66;
-constexpr auto patience = std::chrono::seconds(3);  // without a finished scenario: it stands still
+constexpr auto patience = std::chrono::seconds(1);  // without a finished scenario: it stands still
 using seconds = std::chrono::duration<double>;
 using actors = std::vector<std::function<void()>>;
 
