@@ -6,13 +6,14 @@ ARGS ?=
 HOURS ?= 8
 A ?= main
 B ?= HEAD
+QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test verify audit kill litmus nightly corpus compare lint format install clean
+.PHONY: help setup build test verify audit kill litmus nightly corpus bench compare lint format install clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
-	@echo "  variables       PRESET=$(PRESET) (debug release clang asan tsan)  JOBS=$(JOBS)  PREFIX=$(PREFIX)  HOURS=$(HOURS)  A=$(A) B=$(B)  ARGS="
+	@echo "  variables       PRESET=$(PRESET) (debug release clang asan tsan)  JOBS=$(JOBS)  PREFIX=$(PREFIX)  HOURS=$(HOURS)  A=$(A) B=$(B)  QUICK=$(QUICK)  ARGS="
 
 setup:    ## install what is missing (Debian, Ubuntu; elsewhere: say what is)
 	@scripts/setup
@@ -45,6 +46,14 @@ corpus: setup  ## which technique catches which known bug; the table goes to res
 	@for p in release tsan; do cmake --preset $$p >/dev/null && cmake --build --preset $$p -j $(JOBS) \
 		--target assay-corpus $$([ $$p = tsan ] || echo assay-model) || exit; done
 	@scripts/corpus $(ARGS)
+
+bench:    ## how fast, beside peers and limits: results/<host>/perf.html (QUICK=1 for a look; ARGS="queue/" for some)
+	@scripts/setup --peers
+	@cmake --preset $(PRESET) $(if $(wildcard build/$(PRESET)/CMakeCache.txt),>/dev/null)
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target assay-perf
+	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
+		build/$(PRESET)/bin/assay-perf $(if $(QUICK),--quick) --json "$$into/perf.json" $(ARGS) && \
+		scripts/perf_report "$$into/perf.json"
 
 compare: setup  ## is build B slower than A? two revisions, folders or perf.json (A=main B=HEAD)
 	@scripts/compare $(ARGS) "$(A)" "$(B)" || [ $$? = 3 ]
