@@ -21,6 +21,7 @@ struct outcome {
     std::string invalid = {};  // why there is no number: an item was lost
     double cpu_share = 1;      // of the worst processor
     std::optional<histogram> times = {};
+    nlohmann::json found = nlohmann::json::object();  // joins the figure's parameters
 };
 
 struct measurement {

@@ -51,6 +51,7 @@ void take(figure& f, const settings& with, unsigned round, probes& probe) {
     if (f.of.exact) {
         const outcome o = f.of.run(with.seconds);
         f.invalid = o.invalid;
+        f.of.parameters.update(o.found);
         if (o.invalid.empty()) f.samples.push_back({o.value, "alone", 0, round});
         return;
     }

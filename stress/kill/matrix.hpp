@@ -22,12 +22,12 @@
 #include <string>
 #include <vector>
 
-#include "stress/kill/victim.hpp"
+#include "scripts/victim.hpp"
 
 namespace assay_kill {
 
-// Ends this process, and with it the kill point, which has failed.
-[[noreturn, gnu::format(printf, 1, 2)]] void fail(const char* format, ...);
+// fail() of victim.hpp ends this process, and with it the kill point, which has failed.
+
 // What this process does now (a literal): the watchdog says so when it hangs.
 void now(const char* what);
 // Operations of survivors, for the report.

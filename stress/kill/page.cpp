@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "stress/kill/victim.hpp"
+#include "scripts/victim.hpp"
 
 namespace assay_kill {
 namespace {

@@ -1,5 +1,5 @@
 // victim.cpp -- see victim.hpp.
-#include "stress/kill/victim.hpp"
+#include "scripts/victim.hpp"
 
 #include <elf.h>
 #include <signal.h>
@@ -16,8 +16,6 @@
 #include <exception>
 #include <unordered_map>
 #include <vector>
-
-#include "stress/kill/matrix.hpp"
 
 namespace assay_kill {
 

@@ -20,6 +20,10 @@
 
 namespace assay_kill {
 
+// What it does when a process cannot be led: the program's own (`assay-stress` gives up the kill
+// point, `assay-perf` the figure).
+[[noreturn, gnu::format(printf, 1, 2)]] void fail(const char* format, ...);
+
 // The marks: functions with an address and no effect.
 void operation_begins() noexcept;
 void operation_ends() noexcept;
