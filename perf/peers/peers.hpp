@@ -102,9 +102,10 @@ using moodycamel_fifos = contenders<>;
 }  // namespace peers
 
 template <class T>
-using fifo_peers = peers::joined<peers::always<T>, peers::cds_fifos<T>, peers::xenium_fifos<T>,
-                                 peers::dpdk_fifos<T>, peers::ck_fifos<T>,
-                                 peers::moodycamel_fifos<T>, peers::boost_fifos<T>>::type;
+using fifo_peers =
+    typename peers::joined<peers::always<T>, peers::cds_fifos<T>, peers::xenium_fifos<T>,
+                           peers::dpdk_fifos<T>, peers::ck_fifos<T>, peers::moodycamel_fifos<T>,
+                           peers::boost_fifos<T>>::type;
 
 using pool_peers = peers::joined<contenders<peers::tagged_stack<peers::pooled>>, peers::ck_pools,
                                  peers::boost_pools>::type;
