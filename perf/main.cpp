@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "perf/host.hpp"
+#include "perf/peers/peers.hpp"
 #include "perf/plan.hpp"
-#include "perf/rivals.hpp"
 #include "perf/runner.hpp"
 
 namespace assay_perf {

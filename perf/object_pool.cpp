@@ -6,8 +6,8 @@
 
 #include "perf/assay.hpp"
 #include "perf/fifo.hpp"
+#include "perf/peers/peers.hpp"
 #include "perf/repeat.hpp"
-#include "perf/rivals.hpp"
 
 namespace assay_perf {
 namespace {

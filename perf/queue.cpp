@@ -2,7 +2,7 @@
 #include "perf/assay.hpp"
 #include "perf/fifo.hpp"
 #include "perf/latency.hpp"
-#include "perf/rivals.hpp"
+#include "perf/peers/peers.hpp"
 
 namespace assay_perf {
 namespace {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -65,7 +66,7 @@ void take(figure& f, const settings& with, unsigned round, probes& probe) {
     const double change = before ? std::max(*before / *after, *after / *before) : 1;
     if (change > largest_change || (before && (*before < near_ns) != (*after < near_ns))) {
         ++f.probe_changed;
-    } else if (f.of.busy && o.cpu_share < least_share) {
+    } else if ((f.of.busy && o.cpu_share < least_share) || !std::isfinite(o.value)) {
         ++f.starved;
     } else {
         const double trip = before ? (*before + *after) / 2 : 0;
