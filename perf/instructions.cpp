@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "perf/assay.hpp"
+#include "perf/peers/peers.hpp"
 #include "perf/plan.hpp"
-#include "perf/rivals.hpp"
 #include "perf/team.hpp"
 #include "scripts/victim.hpp"
 
