@@ -9,7 +9,7 @@ B ?= HEAD
 QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test verify audit kill litmus nightly corpus bench compare lint format install clean
+.PHONY: help setup build test verify audit kill litmus nightly corpus bench compare results lint format install clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,10 +53,13 @@ bench:    ## how fast, beside peers and limits: results/<host>/perf.html (QUICK=
 	@cmake --build --preset $(PRESET) -j $(JOBS) --target assay-perf
 	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
 		build/$(PRESET)/bin/assay-perf $(if $(QUICK),--quick) --json "$$into/perf.json" $(ARGS) && \
-		scripts/perf_report "$$into/perf.json"
+		scripts/perf_report "$$into/perf.json" && scripts/results_page
 
 compare: setup  ## is build B slower than A? two revisions, folders or perf.json (A=main B=HEAD)
 	@scripts/compare $(ARGS) "$(A)" "$(B)" || [ $$? = 3 ]
+
+results: setup  ## results/index.html: one page over all hosts and stages, from what is in results/
+	@scripts/results_page
 
 lint: setup  ## the house rules, formatting, scripts
 	@scripts/lint

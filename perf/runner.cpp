@@ -28,10 +28,12 @@ unsigned runs_of(const figure& f, const settings& with) {
 // A probe for each pair of processors, kept for all rows.
 class probes {
 public:
+    explicit probes(bool only_pairs = false) : only_pairs_(only_pairs) {}
+
     // The measurement's first two processors, or its only one and another.
     [[nodiscard]] std::optional<double> ask(const std::vector<int>& cpus) {
         const std::vector<int> all = allowed_cpus();
-        if (all.size() < 2) return std::nullopt;
+        if (all.size() < 2 || (only_pairs_ && cpus.size() < 2)) return std::nullopt;
         const int one = cpus.empty() ? all[0] : cpus[0];
         int other = all[0] == one ? all[1] : all[0];
         for (const int cpu : cpus)
@@ -45,6 +47,7 @@ public:
     }
 
 private:
+    bool only_pairs_;
     std::map<std::pair<int, int>, std::unique_ptr<prober>> all_;
 };
 
@@ -240,7 +243,7 @@ std::vector<figure> measure(const plan& p) {
 }
 
 void take_turns(const plan& p, std::istream& asked) {
-    probes probe;
+    probes probe(true);  // on a busy host a probe takes longer than the sample between two of them
     settings with = p.with;
     std::string name;
     while (asked >> with.seconds && std::getline(asked >> std::ws, name)) {
