@@ -73,7 +73,7 @@ def compare(names, take, watch=lambda verdicts: None, less_is_better=lambda name
     verdicts = {name: Verdict("inconclusive", 0) for name in names}
     left = set(names)
     for look in LOOKS:
-        while waiting := [n for n in names if n in left and len(pairs[n]) < look and tried[n] < 4 * LOOKS[0] + 2 * look]:
+        while waiting := [n for n in names if n in left and len(pairs[n]) < look and tried[n] < 8 * LOOKS[0] + 3 * look]:
             for name in waiting:  # in turns, so that every row sees every mood of the host
                 tried[name] += 1
                 if (difference := take(name)) is not None:

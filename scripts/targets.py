@@ -9,9 +9,10 @@ import perf_data
 class Target:
     what: str
     rows: dict  # fields and parameters of the figure
-    against: str  # limit, best (peer), vyukov (the best peer of that kind), alone (ours with one process), or number
+    against: str  # limit, best (peer), vyukov (the best peer of that kind), alone (ours with one process), number, or who
     at_most: float
     begins: str = ""  # of the figure's name, where fields do not tell it apart
+    contender: str = "assay"  # whose figure it is
 
 
 ONE = {"producers": 1, "consumers": 1, "batch": 1}
@@ -32,21 +33,31 @@ TARGETS = [
     Target("queue, 1 producer, 1 consumer: best Vyukov", {**QUEUE, "producers": 1, "consumers": 1}, "vyukov", 1.3),
     Target("queue, 2 producers, 2 consumers: best peer", {**QUEUE, "producers": 2, "consumers": 2}, "best", 1.0),
     Target("queue, a pair alone: best peer", {"structure": "queue", "kind": "throughput"}, "best", 1.5, "queue/throughput/pair"),
-    Target("queue, a pair: instructions", {"structure": "queue", "kind": "instructions"}, "number", 60),
+    Target("queue, a pair: instructions", {"structure": "queue", "kind": "instructions"}, "number", 60, "queue/instructions/pair/8B"),
     Target("queue, killed inside an operation: left stuck", {"structure": "queue", "kind": "survival"}, "number", 0),
     Target("queue, round trip, spinning: two-line limit", {"structure": "queue", "kind": "latency"}, "limit", 1.05,
            "queue/latency/ping_pong"),
+    Target("wait, spin then futex, the other active: spinning", {"kind": "waiting"}, "assay (spin)", 1.3,
+           "queue/waiting/round_trip/active", "assay (spin, then futex)"),
+    Target("wait, spin then futex, a real sleep: eventfd", {"kind": "waiting"}, "eventfd (sleep at once)", 1.1,
+           "queue/waiting/round_trip/asleep", "assay (spin, then futex)"),
+    Target("attach and detach: the system calls alone", {"kind": "startup"}, "system calls", 1.2, "posix_shm/startup/attach_and_detach"),
     Target("pool, acquire and release, alone: ns", {**POOL, "processes": 1}, "number", 20),
     Target("pool, two processes: the same alone", {**POOL, "processes": 2}, "alone", 1.2),
     Target("table, find among 64: ns", {"structure": "table", "kind": "throughput", "processes": 1}, "number", 40, "table/throughput/find"),
-    Target("array, scattered reads: heap array", {"structure": "array", "kind": "throughput"}, "best", 1.03,
+    Target("array, scattered reads: a heap array", {"structure": "array", "kind": "throughput"}, "best", 1.03,
            "array/throughput/scattered_reads"),
-    Target("array, sum: heap array", {"structure": "array", "kind": "throughput"}, "best", 1.03, "array/throughput/sum"),
+    Target("array, sum: a heap array", {"structure": "array", "kind": "throughput"}, "best", 1.03, "array/throughput/sum"),
 ]
 
 
 def measured(figures):
     return [f for f in figures if f["median"] is not None]
+
+
+def meant(against, contender):
+    peer = not contender.startswith("assay")
+    return against == contender or (peer and (against == "best" or (against == "vyukov" and "yukov" in contender)))
 
 
 def reference(document, target, figure):
@@ -56,16 +67,16 @@ def reference(document, target, figure):
     elif target.against == "alone":
         found = [f for f in perf_data.of(document, **{**target.rows, "processes": 1}) if f["contender"] == "assay"]
     else:
-        row = figure["name"].removesuffix("assay")
-        found = [f for f in document["figures"] if f["name"].startswith(row) and f["name"] == row + f["contender"] and
-                 f["contender"] != "assay" and (target.against == "best" or "yukov" in f["contender"])]
+        row = figure["name"].removesuffix(figure["contender"])
+        found = [f for f in document["figures"] if f["name"] == row + f["contender"] and f is not figure and
+                 meant(target.against, f["contender"])]
     return min(measured(found), key=lambda f: f["median"], default=None)
 
 
 def judge(document, target):
     """{target, verdict, ratio, low, high, against, flags}: reached, not reached, inconclusive or not measured."""
     row = {"target": target, "verdict": "not measured", "ratio": None, "low": None, "high": None, "against": "", "flags": []}
-    found = [f for f in perf_data.of(document, contender="assay", **target.rows) if f["name"].startswith(target.begins)]
+    found = [f for f in perf_data.of(document, contender=target.contender, **target.rows) if f["name"].startswith(target.begins)]
     row["flags"] = sorted({flag for f in found for flag in f["flags"]})
     found = measured(found)
     if not found:
