@@ -60,11 +60,11 @@ outcome gather(std::uint64_t seed, double seconds) {
 
 // --- branch-free -------------------------------------------------------------------------------
 
-// The smaller of two random numbers, which no predictor can guess.
+// The smaller of two random numbers. So many that no predictor learns them by heart.
 template <class Min>
 outcome minimum(std::uint64_t seed, Min min, double seconds) {
     std::mt19937_64 dice(seed);
-    std::vector<std::uint64_t> numbers(1 << 14);
+    std::vector<std::uint64_t> numbers(1 << 20);
     for (auto& x : numbers) x = dice();
     return each(repeat({allowed_cpus().front()}, seconds, [&](worker&) {
         return [&](std::uint64_t n) {

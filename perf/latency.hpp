@@ -123,9 +123,8 @@ template <class C, class T>
             last = now;
         }
     });
-    outcome o = each(r);
-    if (o.invalid.empty()) o.times = *times;
-    return o;
+    if (!r.failure.empty()) return {.invalid = r.failure};
+    return {.value = times->percentile(50), .cpu_share = r.cpu_share, .times = *times};
 }
 
 template <class T, class... Cs>

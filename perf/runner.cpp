@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -51,16 +52,25 @@ private:
     std::map<std::pair<int, int>, std::unique_ptr<prober>> all_;
 };
 
+// What a contender throws (it cannot have so many elements) leaves it without a number.
+outcome run(const measurement& m, double seconds) {
+    try {
+        return m.run(seconds);
+    } catch (const std::exception& e) {
+        return {.invalid = e.what()};
+    }
+}
+
 void take(figure& f, const settings& with, unsigned round, probes& probe) {
     if (f.of.exact) {
-        const outcome o = f.of.run(with.seconds);
+        const outcome o = run(f.of, with.seconds);
         f.invalid = o.invalid;
         f.of.parameters.update(o.found);
         if (o.invalid.empty()) f.samples.push_back({o.value, "alone", 0, round});
         return;
     }
     const std::optional<double> before = probe.ask(f.of.cpus);
-    const outcome o = f.of.run(with.seconds);
+    const outcome o = run(f.of, with.seconds);
     const std::optional<double> after = probe.ask(f.of.cpus);
     if (!o.invalid.empty()) {
         f.invalid = o.invalid;
