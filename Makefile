@@ -47,13 +47,13 @@ corpus: setup  ## which technique catches which known bug; the table goes to res
 		--target assay-corpus $$([ $$p = tsan ] || echo assay-model) || exit; done
 	@scripts/corpus $(ARGS)
 
-bench:    ## how fast, beside peers and limits: results/<host>/perf.html (QUICK=1 for a look; ARGS="queue/" for some)
+bench:    ## how fast, beside peers and limits: results/<host>/perf.html (QUICK=1 or ARGS="queue/" for a look: build/bench)
 	@scripts/setup --peers
 	@cmake --preset $(PRESET) $(if $(wildcard build/$(PRESET)/CMakeCache.txt),>/dev/null)
-	@cmake --build --preset $(PRESET) -j $(JOBS) --target assay-perf
-	@into=results/$$(scripts/host --folder) && mkdir -p "$$into" && \
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target assay-perf assay-cli
+	@into=$(if $(QUICK)$(ARGS),build/bench,results/$$(scripts/host --folder)) && mkdir -p "$$into" && \
 		build/$(PRESET)/bin/assay-perf $(if $(QUICK),--quick) --json "$$into/perf.json" $(ARGS) && \
-		scripts/perf_report "$$into/perf.json" && scripts/results_page
+		scripts/perf_report "$$into/perf.json" $(if $(QUICK)$(ARGS),,&& scripts/results_page)
 
 compare: setup  ## is build B slower than A? two revisions, folders or perf.json (A=main B=HEAD)
 	@scripts/compare $(ARGS) "$(A)" "$(B)" || [ $$? = 3 ]
