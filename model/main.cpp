@@ -249,11 +249,14 @@ checker::settings watched(checker::settings how, const char* name) {
     if (::isatty(STDERR_FILENO) == 0) return how;
     how.tell = [name](const checker::progress& p) {
         if (p.seconds < 1) return;
+        // A guess, and said to be one: it can be several times off until most is done.
         const double left = p.explored > 0 ? p.seconds / p.explored - p.seconds : 0;
-        std::fprintf(stderr, "\r%s: %llu executions in %.0f s, %.0f/s; about %.3g %% done%s\x1b[K",
-                     name, static_cast<unsigned long long>(p.executions), p.seconds,
-                     static_cast<double>(p.executions) / p.seconds, 100 * p.explored,
-                     left > 0 ? (", " + duration(left) + " to go").c_str() : "");
+        std::fprintf(
+            stderr,
+            "\r%s: %llu executions in %.0f s, %.0f/s; by a rough guess %.2g %% done%s\x1b[K", name,
+            static_cast<unsigned long long>(p.executions), p.seconds,
+            static_cast<double>(p.executions) / p.seconds, 100 * p.explored,
+            left > 0 ? (", " + duration(left) + " to go").c_str() : "");
     };
     return how;
 }

@@ -102,8 +102,9 @@ event_id search::add_read(std::size_t process, const event& like) {
     const std::size_t bound = lowest_choice(r, like.loc, coherence_bound(g(), like.loc, known));
     for (std::size_t p = bound; p < last; ++p) {
         // A wait that sees a value it does not want is worth exploring only with the latest
-        // one: no newer write can then be the one that it was waiting for.
-        if (rules_.filter_waits &&
+        // one: no newer write can then be the one that it was waiting for. To have seen what
+        // nobody wrote is an error whatever it is.
+        if (rules_.filter_waits && !(p == 0 && (*locations_)[like.loc].unwritten) &&
             !holds(like.condition, g().write(mo[p], like.loc).val, like.expected))
             continue;
         later({item::type::read, r, mo[p], {}, 0, 0});
@@ -334,12 +335,34 @@ clock search::kept_by(event_id e, const clock& prefix) const {
 
 // --- backward: take an item --------------------------------------------------------------------
 
+// The event at which what an item leads to forks off: a revisit begins again at the read; and a
+// read-modify-write that reads a taken write can only take over, by a revisit of who took it.
+stamp search::fork_of(const item& it) const {
+    if (it.what != item::type::revisit && it.what != item::type::read) return it.s;
+    const event& e = current()[it.at];
+    if (it.what == item::type::revisit) return e.at;
+    const std::size_t position = current().write(it.with, e.loc).mo;
+    if (!e.has(rmw) || !current().taken(e.loc, position)) return it.s;
+    return current()[current().of(e.loc).mo[position + 1]].at;
+}
+
 void search::share_out() {
     if (stack_.empty()) return;
     auto& items = stack_.back().items;  // the fresh ones are the last of these
-    const double each = share_ / static_cast<double>(fresh_ + 1);
-    explored_ += each;
-    for (; fresh_ > 0; --fresh_) items[items.size() - fresh_].share = each;
+    const auto first = items.end() - static_cast<std::ptrdiff_t>(fresh_);
+    for (stamp from = 0; fresh_ > 0;) {
+        stamp at = ~stamp{0};
+        for (auto it = first; it != items.end(); ++it)
+            if (fork_of(*it) >= from) at = std::min(at, fork_of(*it));
+        const auto here = [&](const item& it) { return fork_of(it) == at; };
+        const auto ways = static_cast<std::size_t>(std::count_if(first, items.end(), here));
+        share_ /= static_cast<double>(ways + 1);
+        for (auto it = first; it != items.end(); ++it)
+            if (here(*it)) it->share = share_;
+        fresh_ -= ways;
+        from = at + 1;
+    }
+    explored_ += share_;
     share_ = 0;
 }
 

@@ -84,9 +84,11 @@ public:
     [[nodiscard]] bool backtrack();
 
     [[nodiscard]] std::size_t open_items() const noexcept { return items_; }
-    // The share of the whole exploration that is done, a guess: an execution and the items that it
-    // leaves share what it was given (the weighted backtrack estimator: Kilby, Slaney, Thiebaux,
-    // Walsh: "Estimating search tree size", AAAI 2006, after Knuth 1975).
+    // The share of the whole exploration that is done, a guess: at each event the items that fork
+    // off there, and going on, share equally what had come so far; an old one has much, a young one
+    // little. (The weighted backtrack estimator: Kilby, Slaney,
+    // Thiebaux, Walsh: "Estimating search tree size", AAAI 2006, after Knuth 1975.) Exact where the
+    // same forks follow on each way; how far off otherwise, model/README.md says.
     [[nodiscard]] double explored() const noexcept { return explored_; }
 
     // --- to share the work: gives away the oldest open item, as a search of its own.
@@ -153,6 +155,7 @@ private:
     [[nodiscard]] bool maximally_added(event_id e, const clock& prefix) const;
     [[nodiscard]] clock kept_by(event_id e, const clock& prefix) const;
 
+    [[nodiscard]] stamp fork_of(const item& it) const;
     void share_out();
     [[nodiscard]] bool apply(const item& it);
     [[nodiscard]] bool apply_read(const item& it);

@@ -221,17 +221,6 @@ TEST(replay, smallest_counterexample_leaves_out_who_does_not_matter) {
     EXPECT_EQ(fingerprint(*best.counterexample), fingerprint(*small.found.counterexample));
 }
 
-TEST(replay, guess_of_what_is_explored_rises_to_the_whole) {
-    double before = 0;
-    const auto r = explore(stores_and_loads, {}, [&](const checker::search& s, const auto&) {
-        EXPECT_GE(s.explored(), before);
-        before = s.explored();
-    });
-    ASSERT_GT(r.executions, 50u);
-    EXPECT_GT(before, 0.9);
-    EXPECT_LE(before, 1);
-}
-
 // --- weaker orders in a shipped header -----------------------------------------------------------
 
 void record_is_whole(scenario& s) {
