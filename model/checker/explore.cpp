@@ -134,7 +134,7 @@ private:
         const std::uint64_t runs = 1 + all_runs_.fetch_add(1, std::memory_order_relaxed);
         if (!r.failed() && !r.complete()) {
             for (std::size_t p = 0; p < processes_; ++p)
-                if (r.state_of(p) == runtime::state::bounded) hit_event_bound_ = true;
+                if (r.state_of(p) == runtime::state::bounded) note_event_bound(s.current(), p);
             if (how_->check_liveness)
                 if (const auto f = classify(s.current(), r)) r.fail(f->what, f->message);
         }
@@ -157,6 +157,16 @@ private:
         if (r.complete()) mine.stands_for += s.stands_for();
         if (*watch_) (*watch_)(s, r);
         return !reached_a_bound(runs, mine);
+    }
+
+    void note_event_bound(const graph& g, std::size_t p) {
+        if (hit_event_bound_.exchange(true)) return;
+        const site latest = sites_.get(g.last(p)->site);
+        const std::lock_guard lock(mutex_);
+        event_bound_ = "process " + std::to_string(p) + " has done " + std::to_string(g.length(p)) +
+                       " events, the latest at " + latest.file + ":" + std::to_string(latest.line) +
+                       "; more are allowed by --events, but a loop that writes in each round has "
+                       "no end: let it wait for a change by reading only";
     }
 
     [[nodiscard]] bool reached_a_bound(std::uint64_t runs, const result& mine) {
@@ -240,7 +250,7 @@ private:
         out_.symmetry_misled = symmetry_misleads_ || how_->symmetry_misled;
         if (out_.what == verdict::verified && hit_event_bound_) {
             out_.what = verdict::bounded;
-            out_.message = "events per process";
+            out_.message = event_bound_;
         }
         if (out_.what == verdict::verified && (out_.executions == 0 || out_.accesses == 0)) {
             out_.what = verdict::nothing_explored;
@@ -280,6 +290,7 @@ private:
     steady::time_point start_;
     std::atomic<std::uint64_t> all_runs_{0};
     std::atomic<bool> hit_event_bound_{false};
+    std::string event_bound_ = "events per process";  // the first time; unknown after a resume
     std::atomic<bool> ended_{false};
     std::atomic<bool> symmetry_misleads_{false};
     std::mutex mutex_;

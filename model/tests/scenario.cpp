@@ -524,16 +524,18 @@ TEST(scenario, scenario_without_accesses_proves_nothing) {
 TEST(scenario, loop_without_end_is_bounded_not_verified) {
     checker::settings how;
     how.running.max_events = 50;
-    expect(
-        [](scenario& s) {
-            shared<word32> w(s);
-            s.process("loops", [&] {
-                while (w->exchange(1, relaxed) != 2) assay::pause();
-            });
-            s.process("other", [&] { static_cast<void>(w->load(relaxed)); });
-            s.run();
-        },
-        {verdict::bounded, 0}, how);
+    const auto body = [](scenario& s) {
+        shared<word32> w(s);
+        s.process("loops", [&] {
+            while (w->exchange(1, relaxed) != 2) assay::pause();
+        });
+        s.process("other", [&] { static_cast<void>(w->load(relaxed)); });
+        s.run();
+    };
+    expect(body, {verdict::bounded, 0}, how);
+    const std::string said = explore(body, how).message;
+    EXPECT_EQ(said.find("process 0 has done 50 events, the latest at "), 0u) << said;
+    EXPECT_NE(said.find("scenario.cpp:"), said.npos) << said;
 }
 
 // --- no execution twice --------------------------------------------------------------------------
