@@ -359,6 +359,15 @@ void reads_what_nobody_wrote(scenario& s) {
     s.run();
 }
 
+// A counter in memory that somebody else has used before: whoever made it forgot to store zero.
+void counts_on_from_what_was_left(scenario& s) {
+    block memory(s, sizeof(word<std::uint32_t>), 64, contents::leftovers);
+    const auto count = [&] { return static_cast<word<std::uint32_t>*>(memory.get()); };
+    s.process("first", [=] { count()->fetch_add(1, relaxed); });
+    s.process("second", [=] { count()->fetch_add(1, relaxed); });
+    s.run();
+}
+
 void is_different_each_time(scenario& s) {
     static int calls = 0;
     shared<word<std::uint32_t>> w(s);
@@ -418,6 +427,9 @@ std::vector<test> broken_tests() {
          {verdict::misuse}},
         {"broken/canary_reads_what_nobody_wrote",
          reads_what_nobody_wrote,
+         {verdict::uninitialised_read}},
+        {"broken/canary_counts_on_from_what_was_left",
+         counts_on_from_what_was_left,
          {verdict::uninitialised_read}},
         {"broken/canary_is_different_each_time",
          is_different_each_time,

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -50,18 +51,24 @@ void environment::begin(phase p, const checker::graph* g) {
     // The processes have ended: memory now holds the last value of each word.
     for (checker::location_id l = 0; l < g->locations(); ++l) {
         const checker::location& where = (*words_)[l];
-        if (where.segment != segment) continue;
+        if (where.segment != segment || g->of(l).mo.size() == 1) continue;
         const checker::value v = g->write(g->of(l).mo.back(), l).val;
         std::memcpy(mappings_.back() + where.offset, &v, where.size);
+        holds_[where.offset] = contents::zero;
     }
 }
 
-std::size_t environment::allocate(std::size_t bytes, std::size_t alignment) {
+std::size_t environment::allocate(std::size_t bytes, std::size_t alignment, contents what) {
     const std::size_t at = (allocated_ + alignment - 1) / alignment * alignment;
     if (at + bytes > memory_bytes) throw std::length_error("a scenario has 1 MiB of memory");
     allocated_ = at + bytes;
     const checker::own_allocations guard;
-    if (uses_.size() < allocated_) uses_.resize(allocated_);
+    if (uses_.size() < allocated_) {
+        uses_.resize(allocated_);
+        holds_.resize(allocated_);
+    }
+    std::fill_n(holds_.begin() + static_cast<std::ptrdiff_t>(at), bytes, what);
+    if (what == contents::leftovers) std::memset(mappings_.back() + at, 0xa5, bytes);
     return at;
 }
 
@@ -176,8 +183,9 @@ checker::location_id environment::word_at(std::size_t offset, std::size_t size,
     checker::value first = 0;
     std::memcpy(&first, mappings_.back() + offset, size);
     checker::location_id clash = 0;
-    const auto id = words_->find(segment, static_cast<std::uint32_t>(offset),
-                                 static_cast<std::uint8_t>(size), first, clash);
+    const auto id =
+        words_->find(segment, static_cast<std::uint32_t>(offset), static_cast<std::uint8_t>(size),
+                     first, clash, holds_[offset] == contents::leftovers);
     if (id == checker::location_table::none && clash == id)
         fail(checker::verdict::misuse, "the scenario shares more words than the checker's " +
                                            std::to_string(checker::location_table::capacity));
@@ -206,7 +214,7 @@ checker::answer environment::access(const void* at, const checker::request& what
     const std::size_t offset = offset_of(at, what.size, from);
     if (phase_ != phase::processes) {
         note_alone(what, from);
-        return access_directly(offset, what);
+        return access_directly(offset, what, from);
     }
     if (what.size == sizeof(void*) && runtime_->identical(self()))
         refuse_address(what.operand, from);
@@ -225,8 +233,12 @@ void environment::count_step() {
         fail(checker::verdict::livelock, "the final check does not end");
 }
 
-checker::answer environment::access_directly(std::size_t offset, const checker::request& what) {
+checker::answer environment::access_directly(std::size_t offset, const checker::request& what,
+                                             const checker::place& from) {
     count_step();
+    if (what.what == checker::kind::read && holds_[offset] == contents::leftovers &&
+        runtime_ != nullptr)
+        fail(checker::verdict::uninitialised_read, "what nobody wrote is read at " + line(from));
     std::byte* const bytes = mappings_.back() + offset;
     checker::value old = 0;
     std::memcpy(&old, bytes, what.size);
@@ -241,6 +253,7 @@ checker::answer environment::access_directly(std::size_t offset, const checker::
                                        ? what.operand
                                        : checker::result_of(what.operation, old, what.operand);
         std::memcpy(bytes, &now, what.size);
+        holds_[offset] = contents::zero;
     }
     return {old, succeeds};
 }

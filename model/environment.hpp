@@ -18,6 +18,9 @@
 
 namespace assay::model {
 
+// What a new block of memory holds.
+enum class contents : std::uint8_t { zero, leftovers };
+
 class environment {
 public:
     static constexpr std::size_t memory_bytes = std::size_t{1} << 20;
@@ -35,8 +38,10 @@ public:
     void begin_run(checker::runtime* r);  // all memory is zero
     void begin(phase p, const checker::graph* g = nullptr);
     [[nodiscard]] phase now() const noexcept { return phase_; }
-    // A block of zero bytes; returns its offset.
-    [[nodiscard]] std::size_t allocate(std::size_t bytes, std::size_t alignment);
+    // A block of these bytes; returns its offset. Leftovers are whatever was there: what a word
+    // holds is not to be read before it was stored.
+    [[nodiscard]] std::size_t allocate(std::size_t bytes, std::size_t alignment,
+                                       contents what = contents::zero);
     // Where the calling process sees this offset.
     [[nodiscard]] void* address(std::size_t offset) const noexcept { return mapping() + offset; }
 
@@ -84,7 +89,8 @@ private:
     [[nodiscard]] checker::location_id sleepers_of(std::size_t offset);
     void claim(std::size_t offset, std::size_t size, use what, std::uint32_t id,
                const checker::place& from);
-    checker::answer access_directly(std::size_t offset, const checker::request& what);
+    checker::answer access_directly(std::size_t offset, const checker::request& what,
+                                    const checker::place& from);
     void note_alone(const checker::request& what, const checker::place& from);
     void count_step();
     // An identical process must not do what tells it from the others.
@@ -97,6 +103,7 @@ private:
     std::vector<std::byte*> mappings_;  // one per process, then the observer's
     checker::location_table* words_;
     std::vector<entry> uses_;
+    std::vector<contents> holds_;  // each byte, while no process runs
     checker::cell_id cells_ = 0;
     std::size_t allocated_ = 0;
     std::size_t runs_ = 0;

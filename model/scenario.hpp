@@ -123,11 +123,12 @@ private:
 
 // --- shared memory -------------------------------------------------------------------------------
 
-// Zero bytes that all processes share, each at its own address.
+// Memory that all processes share, each at its own address: zero bytes, as the kernel gives them,
+// or what somebody else left there.
 class block {
 public:
-    block(scenario&, std::size_t bytes, std::size_t alignment = 64)
-        : offset_(environment::current()->allocate(bytes, alignment)) {}
+    block(scenario&, std::size_t bytes, std::size_t alignment = 64, contents what = contents::zero)
+        : offset_(environment::current()->allocate(bytes, alignment, what)) {}
     // In the calling process's mapping.
     [[nodiscard]] void* get() const noexcept { return environment::current()->address(offset_); }
 

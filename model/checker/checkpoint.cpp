@@ -91,8 +91,9 @@ void pass_locations(transfer& io, location_table& table) {
         io(l.offset);
         io(l.size);
         io(l.first.val);
+        io(l.unwritten);
         location_id clash = 0;
-        table.find(l.segment, l.offset, l.size, l.first.val, clash);
+        table.find(l.segment, l.offset, l.size, l.first.val, clash, l.unwritten);
     }
 }
 

@@ -17,7 +17,8 @@ struct location {
     std::uint32_t segment = 0;
     std::uint32_t offset = 0;
     std::uint8_t size = 8;
-    event first;  // the write that every other one is mo-after
+    bool unwritten = false;  // nobody stored what it held before: to read that is an error
+    event first;             // the write that every other one is mo-after
 };
 
 // Where locations live that are not in the program's memory.
@@ -43,7 +44,7 @@ public:
     // `none` if it overlaps one of another offset or size, which is then stored in `clash`, or if
     // the table is full.
     location_id find(std::uint32_t segment, std::uint32_t offset, std::uint8_t size, value first,
-                     location_id& clash) {
+                     location_id& clash, bool unwritten = false) {
         const std::lock_guard lock(mutex_);
         for (location_id id = 0; id < count_; ++id) {
             const location& l = all_[id];
@@ -60,6 +61,7 @@ public:
         l.segment = segment;
         l.offset = offset;
         l.size = size;
+        l.unwritten = unwritten;
         l.first.what = kind::write;
         l.first.val = first;
         l.first.loc = count_;

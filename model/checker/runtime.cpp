@@ -159,6 +159,7 @@ answer runtime::done(process& p, event_id id) {
         p.position = static_cast<std::uint16_t>(p.position + (e.operation == op::sleep ? 2 : 1));
     if (e.writes() || a.succeeded) changes(p);
     for (; trace_ != nullptr && id.index < p.position; ++id.index) note(id);
+    if (e.reads() && e.rf == initial) check_written(e);
     return a;
 }
 
@@ -435,6 +436,14 @@ void runtime::point() {
     perform(r, place::current());
 }
 
+// This read of a word saw what was there before anybody stored.
+void runtime::check_written(const event& read) {
+    if (!g().table()[read.loc].unwritten || guide_ != nullptr) return;
+    fail(verdict::uninitialised_read,
+         "process " + std::to_string(self_) + " reads what nobody wrote, at " + where(read.site));
+    block();
+}
+
 void runtime::check_race(race_detector::outcome o, const race_detector::access& mine,
                          const race_detector::access& other) {
     if (!options_.check_races || guide_ != nullptr) return;
@@ -475,6 +484,7 @@ bool runtime::sleep(location_id sleepers, location_id word, value seen, bool tim
     const event_id look{static_cast<std::uint16_t>(self_),
                         static_cast<std::uint16_t>(p.position - 2)};
     wait_for(g()[look].rf);
+    if (g()[look].rf == initial) check_written(g()[look]);
     if (g()[look].val != seen) return true;
 
     request leave_queue = r;

@@ -192,6 +192,7 @@ private:
     void reach_the_end_of_the_graph();
     void offer_crash();
     void point();
+    void check_written(const event& read);
     void check_race(race_detector::outcome o, const race_detector::access& mine,
                     const race_detector::access& other);
     [[nodiscard]] std::string where(site_id s) const;
