@@ -98,7 +98,7 @@ std::vector<std::vector<int>> pairs() {
 std::string placement(const std::vector<int>& cpus) {
     std::vector<int> each = cpus;
     std::ranges::sort(each);
-    each.erase(std::ranges::unique(each).begin(), each.end());
+    each.erase(std::unique(each.begin(), each.end()), each.end());
     const std::string first = "cpu" + std::to_string(each.front());
     if (each.size() == 1) return first;
     return first + (each.size() == 2 ? "-" : "..") + "cpu" + std::to_string(each.back());

@@ -239,7 +239,8 @@ outcome chase(std::size_t bytes, std::uint64_t seed, double seconds) {
 
 void add_memory(plan& p) {
     const std::vector<int> one{allowed_cpus().front()};
-    for (const auto& [level, bytes] : levels()) {
+    for (const auto& [level, size] : levels()) {
+        const std::size_t bytes = size;
         add_limit(p, "memcpy/" + level,
                   "bytes copied in one direction, from " + std::to_string(bytes >> 10) +
                       " KiB to and fro",
@@ -259,7 +260,7 @@ const enlist limits([](plan& p) {
                       two ? "a word there on one line, and back on another"
                           : "a word there and back on one line",
                       "ns", pair, [=](double s) { return round_trip(pair, two, s); });
-        for (const std::size_t kib : {64, 1024, 16384})
+        for (const std::size_t kib : {64u, 1024u, 16384u})
             add_limit(p, "streamed_line/" + std::to_string(kib) + "KiB/" + placement(pair),
                       "lines of 64 bytes, in a ring of 4 KiB chunks with one flag each", "ns/line",
                       pair, [=](double s) { return transport<item<64>>(pair, kib << 10, s); });

@@ -53,6 +53,8 @@ int run(plan& p, const std::vector<std::string>& filters, bool list, bool turns,
         return 0;
     }
     if (p.all.empty()) throw std::runtime_error("nothing has such a name: see --list");
+    pin(allowed_cpus().front());  // throws where that is not permitted
+    unpin();
     for (const std::string& m : p.missing) std::printf("missing  %s\n", m.c_str());
     const std::vector<figure> figures = measure(p);
     if (!json.empty()) {

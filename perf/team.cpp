@@ -60,7 +60,12 @@ pid_t fork_pinned(int cpu, int parent) {
     if (pid == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent) ::_exit(0);
-        pin(cpu);
+        try {
+            pin(cpu);
+        } catch (const std::exception& e) {  // main has tried it: the cpuset has changed since
+            std::fprintf(stderr, "%s\n", e.what());
+            ::_exit(1);
+        }
     }
     return pid;
 }
@@ -75,6 +80,13 @@ pid_t fork_pinned(int cpu, int parent) {
         note(b, "worker %u on cpu%d: %s", i, cpu, e.what());
     }
     ::_exit(1);
+}
+
+// Whether it has; it can still be reaped.
+bool has_ended(pid_t pid) {
+    siginfo_t what{};
+    return ::waitid(P_PID, static_cast<id_t>(pid), &what, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           what.si_pid == pid;
 }
 
 // Waits until all have ended; kills them when one failed, or none ends.
@@ -148,7 +160,10 @@ team_result run_team(const std::vector<int>& cpus, double seconds,
         if (pids.back() == 0) work(i, cpus[i], *b, body);
     }
     for (unsigned i = 0; i < n && !b->failed; ++i)
-        while (!b->workers[i].arrived.load(acquire) && !b->failed) sleep_for(50e-6);
+        while (!b->workers[i].arrived.load(acquire) && !b->failed) {
+            if (has_ended(pids[i])) note(*b, "worker %u ended before it began", i);
+            sleep_for(50e-6);
+        }
     const auto enter = [&](phase p) {
         b->now.store(p, release);
         wake_all(&b->now);

@@ -2,6 +2,7 @@
 // sees a stall where arithmetic says it is, and counts nothing that it dropped. Nothing here
 // depends on how long anything takes.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdint>
@@ -142,6 +143,11 @@ TEST(team, a_worker_that_dies_leaves_no_number) {
         std::abort();
     });
     EXPECT_NE(r.failure.find("died"), std::string::npos) << r.failure;
+}
+
+TEST(team, a_worker_that_ends_before_it_begins_leaves_no_number) {
+    const team_result r = run_team({allowed_cpus().front()}, 0.001, [](worker&) { ::_exit(0); });
+    EXPECT_NE(r.failure.find("before it began"), std::string::npos) << r.failure;
 }
 
 TEST(team, a_processor_that_this_process_may_not_use_is_named_with_the_cure) {
