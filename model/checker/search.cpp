@@ -337,7 +337,9 @@ clock search::kept_by(event_id e, const clock& prefix) const {
 
 // The event at which what an item leads to forks off: a revisit begins again at the read; and a
 // read-modify-write that reads a taken write can only take over, by a revisit of who took it.
+// Deaths share at one fork: who may die later still may, so that going on is not halved by each.
 stamp search::fork_of(const item& it) const {
+    if (it.what == item::type::crash) return 0;
     if (it.what != item::type::revisit && it.what != item::type::read) return it.s;
     const event& e = current()[it.at];
     if (it.what == item::type::revisit) return e.at;
