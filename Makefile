@@ -47,8 +47,8 @@ corpus: setup  ## which technique catches which known bug; the table goes to res
 		--target assay-corpus $$([ $$p = tsan ] || echo assay-model) || exit; done
 	@scripts/corpus $(ARGS)
 
-bench:    ## how fast, beside peers and limits: results/<host>/perf.html (QUICK=1 or ARGS="queue/" for a look: build/bench)
-	@scripts/setup --peers
+bench: setup  ## how fast, beside peers and limits: results/<host>/perf.html (QUICK=1 or ARGS="queue/" for a look: build/bench)
+	@scripts/setup --peers || echo "bench: without the peers that are missing"
 	@cmake --preset $(PRESET) $(if $(wildcard build/$(PRESET)/CMakeCache.txt),>/dev/null)
 	@cmake --build --preset $(PRESET) -j $(JOBS) --target assay-perf assay-cli
 	@into=$(if $(QUICK)$(ARGS),build/bench,results/$$(scripts/host --folder)) && mkdir -p "$$into" && \
