@@ -13,7 +13,7 @@ struct fixture {
     shared<cell<int>> letter;
 
     explicit fixture(scenario& s, T initial = T{})
-        : memory(s, atomic<T>::size_bytes(1)), letter(s) {
+        : memory(s, atomic<T>::size_bytes(1), line_size, contents::leftovers), letter(s) {
         atomic<T>::format(memory.get(), 1, initial);
         letter->write(0);
     }

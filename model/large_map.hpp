@@ -51,6 +51,8 @@ struct fixture {
     recorder calls;
     spec::large_map initial;
 
+    // Zeroes, not leftovers: recover() reads the key of a node whose owner died before writing one, and
+    // makes nothing of it.
     fixture(scenario& s, const mix& m, bool wraps)
         : capacity(m.capacity), memory(s, Map::size_bytes(capacity)) {
         if (wraps)

@@ -22,7 +22,8 @@ struct fixture {
     spec::mrsw_array initial;
 
     explicit fixture(scenario& s, std::uint64_t start = 0)
-        : memory(s, Array::size_bytes(elements)), initial{start, {0, 0}} {
+        : memory(s, Array::size_bytes(elements), line_size, contents::leftovers),
+          initial{start, {0, 0}} {
         Array::format(memory.get(), elements, start);
     }
 
@@ -130,7 +131,7 @@ void single_elements(scenario& s) {
 // Elements smaller than a word: who writes one leaves its neighbour in the same word as it was.
 void shared_words(scenario& s) {
     using narrow = assay::mrsw_array<std::int32_t>;
-    block memory(s, narrow::size_bytes(elements));
+    block memory(s, narrow::size_bytes(elements), line_size, contents::leftovers);
     narrow::format(memory.get(), elements);
     s.process("writer", [&memory] {
         member me;

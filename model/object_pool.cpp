@@ -30,7 +30,9 @@ struct fixture {
     handle given;                       // taken before the processes run, known to all
 
     fixture(scenario& s, std::uint64_t n, std::uint32_t first)
-        : capacity(n), first_generation(first), memory(s, pool::size_bytes(n)) {
+        : capacity(n),
+          first_generation(first),
+          memory(s, pool::size_bytes(n), line_size, contents::leftovers) {
         pool::format(memory.get(), n, first);
     }
 

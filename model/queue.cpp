@@ -25,7 +25,8 @@ struct fixture {
     recorder calls;
     std::size_t processes = 0;
 
-    fixture(scenario& s, std::uint64_t laps) : memory(s, small_queue::size_bytes(Capacity)) {
+    fixture(scenario& s, std::uint64_t laps)
+        : memory(s, small_queue::size_bytes(Capacity), line_size, contents::leftovers) {
         small_queue::format(memory.get(), Capacity, laps);
     }
 

@@ -18,7 +18,7 @@ constexpr std::uint32_t hands = 4;
 template <programs Programs, std::uint64_t Capacity, bool Full = false,
           class Queue = queue<std::int64_t, hands>>
 void mix(scenario& s) {
-    block memory(s, Queue::size_bytes(Capacity));
+    block memory(s, Queue::size_bytes(Capacity), line_size, contents::leftovers);
     Queue::format(memory.get(), Capacity);
     const auto perform = [&memory](std::string_view todo) {
         member me;

@@ -43,7 +43,7 @@ struct fixture {
     recorder calls;
 
     fixture(scenario& s, std::uint64_t n, std::uint64_t start)
-        : capacity(n), memory(s, ring::size_bytes(n)) {
+        : capacity(n), memory(s, ring::size_bytes(n), line_size, contents::leftovers) {
         ring::format(memory.get(), n, start);
     }
 
@@ -241,7 +241,7 @@ std::vector<suite::start> from() {
 void narrow_records(scenario& s) {
     using narrow = std::array<std::int32_t, 3>;
     using narrow_ring = assay::ring_buffer<narrow>;
-    block memory(s, narrow_ring::size_bytes(1));
+    block memory(s, narrow_ring::size_bytes(1), line_size, contents::leftovers);
     narrow_ring::format(memory.get(), 1);
     s.process("writer", [&memory] {
         member me;
