@@ -74,7 +74,7 @@ public:
 private:
     static constexpr std::uint32_t waiting = 1;
 
-    void wake_all(std::uint32_t seen) noexcept {
+    [[gnu::noinline]] void wake_all(std::uint32_t seen) noexcept {
         // Who announced itself on the old count but does not sleep yet will not fall asleep any
         // more. After 2^31 wake-ups the count repeats; who just then stood between its look and its
         // sleep sleeps for one slice. relaxed: a change that reads the lowered bit comes before the

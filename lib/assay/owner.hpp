@@ -51,16 +51,16 @@ inline constexpr std::chrono::milliseconds wait_slice{40};
 
 namespace detail {
 
-// Number of forks between the first process of the program and this one.
-inline unsigned fork_depth = 0;
+// One more than the forks between the first process of the program and this one.
+inline unsigned fork_epoch = 1;
 
 inline void watch_forks() noexcept {
-    static const bool registered = pthread_atfork(nullptr, nullptr, [] { ++fork_depth; }) == 0;
+    static const bool registered = pthread_atfork(nullptr, nullptr, [] { ++fork_epoch; }) == 0;
     static_cast<void>(registered);
 }
 
 // Changes when this process is forked from one that looked. Never 0.
-[[nodiscard]] inline unsigned epoch() noexcept { return fork_depth + 1; }
+[[nodiscard]] inline unsigned epoch() noexcept { return fork_epoch; }
 
 }  // namespace detail
 

@@ -99,7 +99,8 @@ public:
     // (only in the first operation of a handle or thread): the living have them, or the dead whose
     // last operation cannot be decided yet (see recover). Throws corrupt when a broken process has
     // written to the queue.
-    [[nodiscard]] bool enqueue(const T& value) {
+    // (gnu::flatten: with the calls in between, an operation would be a quarter longer.)
+    [[nodiscard, gnu::flatten]] bool enqueue(const T& value) {
         return hands_.with_hand([this, &value](grip& mine) { return put(mine, value); });
     }
 
@@ -112,7 +113,7 @@ public:
             return value;
         });
     }
-    [[nodiscard]] bool dequeue(T& value) {
+    [[nodiscard, gnu::flatten]] bool dequeue(T& value) {
         return hands_.with_hand([this, &value](grip& mine) { return take(mine, value); });
     }
 

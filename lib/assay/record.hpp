@@ -65,4 +65,28 @@ inline void store_bytes(word<std::uint64_t>* to, std::uint64_t offset, const voi
     }
 }
 
+// The same for records of N bytes in words of their own: what is small goes without a loop. Of a last
+// word that the record fills in part, store_record leaves the storing to the caller.
+template <std::size_t N>
+void load_record(const word<std::uint64_t>* from, void* to) noexcept {
+    if constexpr (words_for(N) <= detail::copy_words) {
+        std::uint64_t buffer[words_for(N)];
+        load_words(from, buffer, words_for(N));
+        std::memcpy(to, buffer, N);
+    } else {
+        load_bytes(from, 0, to, N);
+    }
+}
+template <std::size_t N>
+void store_record(word<std::uint64_t>* to, const void* from) noexcept {
+    constexpr std::size_t words = N / word_bytes;
+    if constexpr (words != 0 && words <= detail::copy_words) {
+        std::uint64_t buffer[words];
+        std::memcpy(buffer, from, sizeof buffer);
+        store_words(to, buffer, words);
+    } else {
+        store_bytes(to, 0, from, words * word_bytes);
+    }
+}
+
 }  // namespace assay::inline ASSAY_ABI

@@ -148,7 +148,12 @@ public:
             if (r.record || r.lost == 0) return r.record;
         }
     }
-    [[nodiscard]] bool pop(T& out) noexcept { return pop_bulk({&out, 1}) == 1; }
+    [[nodiscard]] bool pop(T& out) noexcept {
+        for (;;) {
+            const bulk_reading r = take(reinterpret_cast<std::byte*>(&out), 1);
+            if (r.count != 0 || r.lost == 0) return r.count != 0;
+        }
+    }
 
     // Takes up to out.size() records; 0 only when empty.
     [[nodiscard]] std::size_t pop_bulk(std::span<T> out) noexcept {
@@ -318,11 +323,11 @@ private:
             constexpr std::size_t whole = sizeof(T) - sizeof(T) % word_bytes;
             auto* to = slot(at + i);
             const auto* from = reinterpret_cast<const std::byte*>(records + i);
-            store_bytes(to, 0, from, whole);
+            store_record<sizeof(T)>(to, from);
             if constexpr (whole < sizeof(T)) {
                 std::uint64_t rest = 0;
                 std::memcpy(&rest, from + whole, sizeof(T) - whole);
-                to[slot_words - 1].store(rest, relaxed);  // relaxed: payload, as in store_bytes
+                to[slot_words - 1].store(rest, relaxed);  // relaxed: payload, as in store_record
             }
         }
         // release [ring:committed]: the records before at + n, and what was announced.
@@ -331,7 +336,7 @@ private:
 
     void copy(std::uint64_t at, std::byte* out, std::uint64_t n) const noexcept {
         for (std::uint64_t i = 0; i < n; ++i)
-            load_bytes(slot(at + i), 0, out + i * sizeof(T), sizeof(T));
+            load_record<sizeof(T)>(slot(at + i), out + i * sizeof(T));
     }
     // Removes the first `bad` of n records; returns how many it removed.
     static std::uint64_t drop_front(std::byte* records, std::uint64_t n,
@@ -375,9 +380,11 @@ private:
     // One step of the consumer or of a reader, from position `at`: copies up to n records (only
     // counts them when out is null) and moves `at` behind them. `gone` gives the position before
     // which records may be overwritten, `seen` remembers `committed`.
+    // Inline, as take() is: of one record's way no loop is left.
     template <class Gone>
-    bulk_reading advance(std::uint64_t& at, std::uint64_t& seen, std::byte* out, std::uint64_t n,
-                         Gone gone) const noexcept {
+    [[gnu::always_inline]] bulk_reading advance(std::uint64_t& at, std::uint64_t& seen,
+                                                std::byte* out, std::uint64_t n,
+                                                Gone gone) const noexcept {
         std::uint64_t lost = beyond(gone(), at);
         at += lost;
         if (seen - at > capacity() || seen - at < n)
@@ -398,7 +405,7 @@ private:
         return {static_cast<std::size_t>(n), lost};
     }
 
-    bulk_reading take(std::byte* out, std::uint64_t n) noexcept {
+    [[gnu::always_inline]] bulk_reading take(std::byte* out, std::uint64_t n) noexcept {
         // relaxed: only the consumer changes it, and a new consumer comes after the old one.
         const std::uint64_t from = head().read.load(relaxed);
         std::uint64_t at = from;
