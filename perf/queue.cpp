@@ -1,8 +1,13 @@
 // queue.cpp -- the queue beside other queues of many producers and consumers.
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "perf/assay.hpp"
 #include "perf/fifo.hpp"
 #include "perf/latency.hpp"
 #include "perf/peers/peers.hpp"
+#include "perf/repeat.hpp"
 
 namespace assay_perf {
 namespace {
@@ -22,7 +27,31 @@ void add_payload(plan& p, std::size_t capacity, std::size_t batch) {
                               fetch_add_limit(pairs().front()), rivals<T>{}, side::several);
 }
 
+// One process alone puts an element in and takes it out again.
+template <class C>
+outcome pair_alone(const std::vector<int>& cpus, double seconds) {
+    const arena<C> place(few);
+    return each(repeat(cpus, seconds, [&](worker& w) {
+        return [&w, &user = place.enter()](std::uint64_t n) {
+            item<8> x;
+            x.set(label(w.index, n));
+            if (!user.put(x) || !user.take(x) || x.value() != label(w.index, n))
+                w.fail("what went in did not come out");
+        };
+    }));
+}
+
+void add_pairs_alone(plan& p) {
+    each(rivals<item<8>>{}, [&]<class C>() {
+        if (C::producers == many && C::consumers == many)
+            p.add(of_row("queue", "pair/8B/cap" + std::to_string(few), teams().front(),
+                         two_locked_limit, std::string(C::name),
+                         [](double seconds) { return pair_alone<C>(teams().front(), seconds); }));
+    });
+}
+
 const enlist rows([](plan& p) {
+    add_pairs_alone(p);
     for (const auto& pair : pairs())
         add_latency<item<8>>(p, "queue", pair, rivals<item<8>>{}, side::several);
     for (const std::size_t batch : {std::size_t{1}, most_batch}) {

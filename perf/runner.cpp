@@ -121,13 +121,24 @@ private:
     unsigned long long start_ = now_ns();
 };
 
-std::optional<double> ratio(const figure& f, const std::map<std::string, double>& limits) {
-    const auto limit = limits.find(f.of.limit);
-    if (!f.middle || limit == limits.end() || limit->second <= 0) return std::nullopt;
-    return f.middle->median / limit->second;
+struct limit {
+    double median;
+    std::string regime;
+};
+using all_limits = std::map<std::string, limit>;
+
+// What two threads of one core can do is no limit for two cores.
+bool other_regime(const figure& f, const limit& l) {
+    return f.of.cpus.size() > 1 && f.regime != l.regime;
+}
+std::optional<double> ratio(const figure& f, const all_limits& limits) {
+    const auto found = limits.find(f.of.limit);
+    if (!f.middle || found == limits.end() || found->second.median <= 0) return std::nullopt;
+    if (other_regime(f, found->second)) return std::nullopt;
+    return f.middle->median / found->second.median;
 }
 
-void print(const figure& f, const std::map<std::string, double>& limits) {
+void print(const figure& f, const all_limits& limits) {
     std::string line = f.of.full_name();
     line.resize(std::max<std::size_t>(line.size() + 1, 76), ' ');
     char text[160];
@@ -186,10 +197,10 @@ nlohmann::json fingerprint() {
     return nlohmann::json::parse(text);
 }
 
-std::map<std::string, double> limits_of(const std::vector<figure>& figures) {
-    std::map<std::string, double> found;
+all_limits limits_of(const std::vector<figure>& figures) {
+    all_limits found;
     for (const figure& f : figures)
-        if (f.of.kind == "limit" && f.middle) found[f.of.name] = f.middle->median;
+        if (f.of.kind == "limit" && f.middle) found[f.of.name] = {f.middle->median, f.regime};
     return found;
 }
 
@@ -206,6 +217,7 @@ std::string common_regime(const std::vector<figure>& row) {
 void conclude(std::vector<figure>& row, unsigned repetitions) {
     const std::string regime = common_regime(row);
     for (figure& f : row) {
+        f.regime = regime;
         std::vector<double> values;
         for (const sample& s : f.samples)
             if (s.regime == regime) values.push_back(s.value);
@@ -232,7 +244,7 @@ std::vector<figure> measure(const plan& p) {
         rows.back().push_back({.of = m});
     }
     std::vector<figure> done;
-    std::map<std::string, double> limits;
+    all_limits limits;
     probes probe;
     progress said(rows.size());
     for (std::vector<figure>& row : rows) {
@@ -243,6 +255,10 @@ std::vector<figure> measure(const plan& p) {
                     f.samples.size() < runs_of(f, p.with))
                     take(f, p.with, round, probe);
         conclude(row, p.with.repetitions);
+        for (figure& f : row)
+            if (const auto l = limits.find(f.of.limit);
+                f.middle && l != limits.end() && other_regime(f, l->second))
+                f.flags.push_back("limit in the other regime");
         said.clear();
         std::ranges::move(row, std::back_inserter(done));
         limits.merge(

@@ -26,6 +26,7 @@ struct figure {
     std::optional<histogram> times = {};
     std::vector<std::string> flags = {};
     std::optional<quartiles> middle = {};
+    std::string regime = {};  // of the samples that count
 };
 
 // The regime in which most samples of a row were taken, all contenders together.

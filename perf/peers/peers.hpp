@@ -135,6 +135,8 @@ using pool_peers = peers::joined<contenders<peers::tagged_stack<peers::pooled>>,
         "moodycamel ConcurrentQueue: not between processes (it knows its producers by thread-local "
         "objects, and allocates)");
     missing.emplace_back(
+        "iceoryx: no adapter (its queues carry loans of its daemon's chunks, not elements)");
+    missing.emplace_back(
         "TBB concurrent_queue, concurrent_bounded_queue: not between processes (libtbb keeps their "
         "state on the heap of one process)");
     return missing;
