@@ -98,12 +98,15 @@ def bars(values, title):
     order = sorted(values, key=lambda n: values[n][0], reverse=True)
     for y, name in enumerate(order):
         ratio, low, high, flagged = values[name]
-        axes.barh(y, ratio, color="none" if flagged else OURS, edgecolor=OURS, height=0.62)
+        axes.barh(y, ratio - 1, left=1, color="none" if flagged else OURS, edgecolor=OURS, height=0.62)
         axes.plot([low, high], [y, y], color="#010101", linewidth=1)
-        axes.annotate(f" {ratio:.2f}", (max(ratio, high), y), va="center", fontsize=8)
+        axes.annotate(f" {ratio:.2f}", (max(ratio, high, 1), y), va="center", fontsize=8)
     axes.axvline(1, color="#010101", linewidth=1, linestyle=":")
     axes.set_yticks(range(len(order)), order, fontsize=8)
     axes.set_ylim(-0.6, len(order) - 0.4)
     axes.margins(x=0.14)
+    axes.set_xscale("log")  # a bar begins at the limit: equal lengths are equal factors
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.set_xlabel("times the limit")
     return svg(figure, title)
