@@ -75,15 +75,18 @@ concept pool_contender = requires(void* memory, std::size_t capacity, typename C
 template <class... Cs>
 struct contenders {};
 
-// joined<contenders<A, B>, contenders<C>> is contenders<A, B, C>.
-template <class As, class Bs>
+// joined<contenders<A, B>, contenders<C>, ...> is contenders<A, B, C, ...>.
+template <class... Lists>
 struct joined_lists;
-template <class... As, class... Bs>
-struct joined_lists<contenders<As...>, contenders<Bs...>> {
-    using type = contenders<As..., Bs...>;
+template <class... As>
+struct joined_lists<contenders<As...>> {
+    using type = contenders<As...>;
 };
-template <class As, class Bs>
-using joined = typename joined_lists<As, Bs>::type;
+template <class... As, class... Bs, class... Lists>
+struct joined_lists<contenders<As...>, contenders<Bs...>, Lists...>
+    : joined_lists<contenders<As..., Bs...>, Lists...> {};
+template <class... Lists>
+using joined = typename joined_lists<Lists...>::type;
 
 // each(contenders<A, B>{}, f) calls f.template operator()<A>(), then B.
 template <class... Cs, class F>

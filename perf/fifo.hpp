@@ -243,6 +243,19 @@ void add_throughput(plan& p, const std::string& structure, const traffic& t,
     });
 }
 
+// Calls add.template operator()<item>(capacity, batch) for each load of a FIFO. (1 KiB at the large
+// capacity would be 64 MiB for each run.)
+template <class Add>
+void each_load(Add&& add) {
+    for (const std::size_t batch : {std::size_t{1}, most_batch}) {
+        add.template operator()<item<8>>(few, batch);
+        add.template operator()<item<8>>(plenty, batch);
+        add.template operator()<item<64>>(few, batch);
+        add.template operator()<item<64>>(plenty, batch);
+        add.template operator()<item<1024>>(few, batch);
+    }
+}
+
 // n producers and n consumers over all processors; they yield when those are too few.
 [[nodiscard]] inline traffic crowd(unsigned n, std::size_t capacity, std::size_t batch) {
     const std::vector<int> all = allowed_cpus();

@@ -54,13 +54,9 @@ const enlist rows([](plan& p) {
     add_pairs_alone(p);
     for (const auto& pair : pairs())
         add_latency<item<8>>(p, "queue", pair, rivals<item<8>>{}, side::several);
-    for (const std::size_t batch : {std::size_t{1}, most_batch}) {
-        add_payload<item<8>>(p, few, batch);
-        add_payload<item<8>>(p, plenty, batch);
-        add_payload<item<64>>(p, few, batch);
-        add_payload<item<64>>(p, plenty, batch);
-        add_payload<item<1024>>(p, few, batch);
-    }
+    each_load([&]<class T>(std::size_t capacity, std::size_t batch) {
+        add_payload<T>(p, capacity, batch);
+    });
 });
 
 }  // namespace

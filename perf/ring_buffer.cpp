@@ -25,13 +25,9 @@ void add_payload(plan& p, std::size_t capacity, std::size_t batch) {
 const enlist rows([](plan& p) {
     for (const auto& pair : pairs())
         add_latency<item<8>>(p, "ring_buffer", pair, rivals<item<8>>{}, side::single);
-    for (const std::size_t batch : {std::size_t{1}, most_batch}) {
-        add_payload<item<8>>(p, few, batch);
-        add_payload<item<8>>(p, plenty, batch);
-        add_payload<item<64>>(p, few, batch);
-        add_payload<item<64>>(p, plenty, batch);
-        add_payload<item<1024>>(p, few, batch);
-    }
+    each_load([&]<class T>(std::size_t capacity, std::size_t batch) {
+        add_payload<T>(p, capacity, batch);
+    });
 });
 
 }  // namespace

@@ -87,7 +87,7 @@ def judge(document, target):
         return {**row, "flags": [*row["flags"], "nothing to compare it with"]}
     against = "" if target.against == "number" else base.get("contender") if target.against != "limit" else base["name"]
     ratio, low, high = figure["median"] / base["median"], figure["low"] / base["high"], figure["high"] / base["low"]
-    apart = target.against == "limit" and "limit in the other regime" in figure["flags"]
+    apart = target.against == "limit" and figure["ratio_to_limit"] is None  # taken in another regime than the limit
     verdict = "inconclusive" if apart else "reached" if high <= target.at_most else "not reached" if low > target.at_most else "inconclusive"
     return {**row, "verdict": verdict, "ratio": ratio, "low": low, "high": high, "against": against,
             "flags": sorted({*figure["flags"], *base["flags"]})}

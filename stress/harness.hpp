@@ -16,20 +16,18 @@
 //   }});
 #pragma once
 
-#include <sys/mman.h>
 #include <sys/types.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <new>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "stress/noise.hpp"
+#include "stress/shared.hpp"
 
 namespace assay_stress {
 
@@ -78,34 +76,6 @@ inline board* the_board = nullptr;
 [[noreturn, gnu::format(printf, 1, 2)]] void fail(const char* format, ...);
 // The host does not permit this check.
 [[noreturn, gnu::format(printf, 1, 2)]] void skip(const char* format, ...);
-
-// Zeroed memory that the processes forked from here on share; for a check's own books.
-template <class T>
-T* share(std::size_t n = 1) {
-    static_assert(std::is_trivially_destructible_v<T>);
-    void* at =
-        ::mmap(nullptr, n * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) throw std::bad_alloc();
-    return static_cast<T*>(at);
-}
-
-// Such memory, for as long as this object lives in the process that made it.
-template <class T>
-class shared {
-public:
-    explicit shared(std::size_t n = 1) : at_(share<T>(n)), n_(n) {}
-    ~shared() { ::munmap(at_, n_ * sizeof(T)); }
-    shared(const shared&) = delete;
-    shared& operator=(const shared&) = delete;
-    [[nodiscard]] T& operator[](std::size_t i) const { return at_[i]; }
-    [[nodiscard]] T* operator->() const { return at_; }
-    [[nodiscard]] T& operator*() const { return *at_; }
-    [[nodiscard]] std::size_t size() const { return n_; }
-
-private:
-    T* at_;
-    std::size_t n_;
-};
 
 // Raised once by one process, awaited by others.
 class flag {

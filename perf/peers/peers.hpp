@@ -30,16 +30,6 @@
 namespace assay_perf {
 namespace peers {
 
-template <class... Lists>
-struct joined;
-template <class... As>
-struct joined<contenders<As...>> {
-    using type = contenders<As...>;
-};
-template <class... As, class... Bs, class... Lists>
-struct joined<contenders<As...>, contenders<Bs...>, Lists...>
-    : joined<contenders<As..., Bs...>, Lists...> {};
-
 using pooled = item<64>;
 
 template <class T>
@@ -103,12 +93,11 @@ using moodycamel_fifos = contenders<>;
 
 template <class T>
 using fifo_peers =
-    typename peers::joined<peers::always<T>, peers::cds_fifos<T>, peers::xenium_fifos<T>,
-                           peers::dpdk_fifos<T>, peers::ck_fifos<T>, peers::moodycamel_fifos<T>,
-                           peers::boost_fifos<T>>::type;
+    joined<peers::always<T>, peers::cds_fifos<T>, peers::xenium_fifos<T>, peers::dpdk_fifos<T>,
+           peers::ck_fifos<T>, peers::moodycamel_fifos<T>, peers::boost_fifos<T>>;
 
-using pool_peers = peers::joined<contenders<peers::tagged_stack<peers::pooled>>, peers::ck_pools,
-                                 peers::boost_pools>::type;
+using pool_peers =
+    joined<contenders<peers::tagged_stack<peers::pooled>>, peers::ck_pools, peers::boost_pools>;
 
 // Those that are not in these lists, each with the reason.
 [[nodiscard]] inline std::vector<std::string> missing_peers() {

@@ -8,7 +8,6 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,28 +20,21 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <new>
 
 #include "scripts/stage.hpp"
 #include "stress/kill/page.hpp"
+#include "stress/shared.hpp"
 
 namespace assay_kill {
 namespace {
 
 using clock = std::chrono::steady_clock;
 using assay_stage::verdict;
+using assay_stress::share;
 
 constexpr int not_on_the_track = 3;  // exit status of a point whose victim went another way
 constexpr double patience = 10, canary_patience = 2;
 constexpr double canary_budget = 10;  // most are caught in a moment
-
-template <class T>
-T* share(std::size_t n = 1) {
-    void* at = ::mmap(nullptr, n * sizeof(T), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) throw std::bad_alloc();
-    return static_cast<T*>(at);
-}
 
 double seconds_since(clock::time_point t) {
     return std::chrono::duration<double>(clock::now() - t).count();
@@ -270,7 +262,7 @@ unsigned cores() {
 // Runs f(n, segment) for n in [0, items) on all cores; meanwhile(done) now and then.
 template <class F, class G>
 void distribute(std::size_t items, const std::string& prefix, F f, G meanwhile) {
-    auto* const next = share<std::atomic<std::size_t>>();
+    const assay_stress::shared<std::atomic<std::size_t>> next;
     std::vector<pid_t> runners;
     for (unsigned r = 0; r < cores(); ++r) {
         const std::string segment = prefix + "kill-" + std::to_string(r);
@@ -292,7 +284,6 @@ void distribute(std::size_t items, const std::string& prefix, F f, G meanwhile) 
         if (!runners.empty()) ::sigtimedwait(&ended, nullptr, &tick);
         meanwhile();
     }
-    ::munmap(next, sizeof *next);
 }
 
 // --- the matrix --------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +18,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "stress/shared.hpp"
+
 namespace assay_litmus {
 namespace {
 
@@ -31,14 +32,6 @@ constexpr std::size_t widest = 256;         // bytes from one location to the ne
 constexpr std::size_t most_outcomes = 512;
 constexpr unsigned spins = 2000;  // before a waiting process gives its processor away
 constexpr double patience = 20;   // seconds without a batch
-
-template <class T>
-T* share(std::size_t n = 1) {
-    void* at = ::mmap(nullptr, n * sizeof(T), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) throw std::bad_alloc();
-    return static_cast<T*>(at);
-}
 
 std::size_t below(dice& d, std::size_t n) {
     return std::uniform_int_distribution<std::size_t>(0, n - 1)(d);
@@ -293,13 +286,6 @@ void watch(const std::vector<pid_t>& team, const board& b) {
     if (!problem.empty()) throw std::runtime_error(problem);
 }
 
-template <class T>
-struct unmap {
-    T* at;
-    std::size_t n;
-    ~unmap() { ::munmap(static_cast<void*>(at), n * sizeof(T)); }
-};
-
 }  // namespace
 
 void look_again() {
@@ -322,10 +308,9 @@ tally run_team(const test& t, double seconds, std::uint64_t seed) {
         throw std::runtime_error(
             "too large: raise most_threads or most_values in stress/litmus/team.hpp");
     const std::size_t arena_size = batch * std::max<std::size_t>(t.initial.size(), 1) * widest + 64;
-    const unmap<std::byte> arena{share<std::byte>(arena_size), arena_size};
-    const unmap<value> results{share<value>(t.threads.size() * batch * most_values),
-                               t.threads.size() * batch * most_values};
-    const unmap<board> shared{share<board>(), 1};
+    const assay_stress::shared<std::byte> arena(arena_size);
+    const assay_stress::shared<value> results(t.threads.size() * batch * most_values);
+    const assay_stress::shared<board> common;
     const auto end = clock::now() + std::chrono::duration_cast<clock::duration>(
                                         std::chrono::duration<double>(seconds));
     const pid_t parent = ::getpid();
@@ -335,7 +320,7 @@ tally run_team(const test& t, double seconds, std::uint64_t seed) {
         if (pid == 0) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
             if (::getppid() != parent) ::_exit(1);
-            worker(t, me, arena.at, results.at, *shared.at, seed).work(end);
+            worker(t, me, &arena[0], &results[0], *common, seed).work(end);
             ::_exit(0);
         }
         if (pid > 0) team.push_back(pid);
@@ -345,8 +330,8 @@ tally run_team(const test& t, double seconds, std::uint64_t seed) {
             throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
         }
     }
-    watch(team, *shared.at);
-    return merge(t, *shared.at);
+    watch(team, *common);
+    return merge(t, *common);
 }
 
 }  // namespace assay_litmus
