@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,6 +106,7 @@ public:
 
 private:
     [[noreturn]] void throw_not_permitted(int error) const;
+    static int fill(int fd, std::uint64_t size);
     bool reserve(int fd, std::uint64_t size);
     void map(int fd, std::uint64_t size);
 
@@ -174,30 +176,43 @@ inline bool segment_file::create(std::uint64_t size) {
     return true;
 }
 
-// Reserves the memory now, so that a full tmpfs is an error here instead of a SIGBUS later. False
-// when the name has appeared meanwhile: of several creators racing in a nearly full tmpfs each can
-// see the memory that the others hold for a moment, so "no space" is believed only after a while.
-inline bool segment_file::reserve(int fd, std::uint64_t size) {
+// Takes `size` bytes of the tmpfs for the file: 0, or the error.
+inline int segment_file::fill(int fd, std::uint64_t size) {
     constexpr std::uint64_t piece = std::uint64_t{64}
                                     << 20;  // a signal undoes one call: keep short
-    for (int patience = 0;; ++patience) {
-        int error = size > detail::available_bytes() ? ENOSPC : 0;
-        for (std::uint64_t done = 0; error == 0 && done < size;) {
-            const std::uint64_t n = std::min(piece, size - done);
-            error = ::posix_fallocate(fd, static_cast<off_t>(done), static_cast<off_t>(n));
-            if (error == 0) done += n;
-            if (error == EINTR) error = 0;
-        }
-        if (error == 0) return true;
-        if (error != ENOSPC) detail::throw_errno(error, "posix_fallocate", name_, "");
-        static_cast<void>(::ftruncate(fd, 0));  // let go of what we got, for the others
-        if (::access(path_.c_str(), F_OK) == 0) return false;
-        if (patience == 20) detail::throw_no_memory(name_, size);
-        // Not in step with the other creators: the address of a local differs between processes.
-        const auto jitter =
-            reinterpret_cast<std::uintptr_t>(&error) / 64 + std::uintptr_t(::getpid());
-        std::this_thread::sleep_for(std::chrono::microseconds(500 + jitter % 4096));
+    int error = size > detail::available_bytes() ? ENOSPC : 0;
+    for (std::uint64_t done = 0; error == 0 && done < size;) {
+        const std::uint64_t n = std::min(piece, size - done);
+        error = ::posix_fallocate(fd, static_cast<off_t>(done), static_cast<off_t>(n));
+        if (error == 0) done += n;
+        if (error == EINTR) error = 0;
     }
+    if (error != 0) static_cast<void>(::ftruncate(fd, 0));  // let go of it, for the others
+    return error;
+}
+
+// Reserves the memory now, so that a full tmpfs is an error here instead of a SIGBUS later. False
+// when the name has appeared meanwhile. Of several creators racing in a nearly full tmpfs each can
+// see the memory that the others hold for a moment: those whom it failed once go on one at a time,
+// and believe "no space" only after a while. The kernel gives up the turn of a dead process, and
+// the turn of a stopped one is waited for a second.
+inline bool segment_file::reserve(int fd, std::uint64_t size) {
+    const auto appeared = [&] { return ::access(path_.c_str(), F_OK) == 0; };
+    int error = fill(fd, size);
+    if (error == ENOSPC) {
+        const detail::unique_fd turn(::open(detail::shm_directory, O_RDONLY | O_CLOEXEC));
+        static_cast<void>(
+            patiently([&] { return appeared() || ::flock(turn.get(), LOCK_EX | LOCK_NB) == 0; }));
+        for (int patience = 0; error == ENOSPC && patience < 100; ++patience) {
+            if (appeared()) return false;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            error = fill(fd, size);
+        }
+    }
+    if (error == 0) return true;
+    if (error != ENOSPC) detail::throw_errno(error, "posix_fallocate", name_, "");
+    if (appeared()) return false;
+    detail::throw_no_memory(name_, size);
 }
 
 inline bool segment_file::link(mode_t permissions) {

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <set>
 #include <thread>
@@ -244,17 +245,25 @@ TEST(posix_shm, full_tmpfs_is_an_error_with_both_numbers_and_leaves_nothing) {
     }));
 }
 
-// Each of the racing creators holds memory for a moment; none may conclude that there is none.
+// Each of the racing creators holds memory for a while; none may conclude that there is none. With
+// this size the kernel needs long to give the memory, as on a busy machine, so that creators that
+// merely tried again after a moment would be in each other's way every time.
 TEST(posix_shm, creators_racing_for_the_last_space_do_not_fail_each_other) {
-    ASSERT_PASSED_OR_SKIP(with_small_tmpfs("8m", [] {
-        for (int round = 0; round < 20; ++round) {
-            shared_value<word<std::uint32_t>> attached;
+    constexpr unsigned n = 4;
+    ASSERT_PASSED_OR_SKIP(with_small_tmpfs("128m", [] {
+        for (int round = 0; round < 3; ++round) {
+            shared_value<word<std::uint32_t>> tried;
             std::vector<child> racers;
-            for (int i = 0; i < 4; ++i)
+            for (unsigned i = 0; i < n; ++i)
                 racers.emplace_back([&] {
-                    posix_shm a("x", 5 * mib);
-                    attached->fetch_add(1, seq_cst);
-                    while (attached->load(seq_cst) < 4) std::this_thread::yield();
+                    std::optional<posix_shm> a;
+                    try {
+                        a.emplace("x", 80 * mib);
+                    } catch (const no_space&) {
+                    }
+                    tried->fetch_add(1, seq_cst);
+                    while (tried->load(seq_cst) < n) std::this_thread::yield();
+                    return a ? 0 : 1;
                 });
             for (auto& r : racers) ASSERT_EQ(r.exit_code(), 0);
             ASSERT_FALSE(name_exists("x"));
