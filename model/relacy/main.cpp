@@ -182,7 +182,8 @@ std::size_t environment::self() const noexcept {
     return processes_run ? static_cast<std::size_t>(rl::ctx().threadx_->index_) : processes();
 }
 
-std::size_t environment::allocate(std::size_t bytes, std::size_t alignment) {
+// What the block holds is all the same here: a word that is read before it was stored is 0.
+std::size_t environment::allocate(std::size_t bytes, std::size_t alignment, contents) {
     allocated_ = (allocated_ + alignment - 1) / alignment * alignment;
     const std::size_t at = allocated_;
     allocated_ += bytes;
