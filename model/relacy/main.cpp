@@ -270,6 +270,7 @@ struct story {
     environment* env = nullptr;
     checker::fiber stack;
     std::vector<std::pair<void (*)(void*), void*>> actors;
+    bool only_begins = false;  // to learn how many processes there are
 
     static void tell(void* self) {
         auto& me = *static_cast<story*>(self);
@@ -298,12 +299,13 @@ struct suite : rl::test_suite<suite, static_cast<rl::thread_id_t>(most_processes
         processes_run = true;
     }
     void thread(unsigned p) {
-        if (p < told->actors.size()) told->actors[p].first(told->actors[p].second);
+        if (p < told->actors.size() && !told->only_begins)
+            told->actors[p].first(told->actors[p].second);
     }
     void after() {
         processes_run = false;
         told->env->begin(afterwards);
-        told->stack.resume();
+        if (!told->only_begins) told->stack.resume();
         now_running().end();
     }
 };
@@ -344,6 +346,23 @@ struct options {
     std::string scheduler = "random";
 };
 
+// Tells t with these parameters; returns how many processes it had.
+std::size_t simulate(const test& t, std::size_t processes, bool only_begins, rl::test_params& how) {
+    checker::location_table none(0);
+    environment env(processes, none);
+    now_running().begin();
+    now_running().words.clear();
+    now_running().ended = true;
+    story s;
+    s.body = t.body;
+    s.env = &env;
+    s.only_begins = only_begins;
+    told = &s;
+    processes_run = false;
+    rl::simulate<suite>(how);
+    return s.actors.size();
+}
+
 assay_stage::check try_one(const test& t, const options& o) {
     const bool has_bug = t.expect.what != checker::verdict::verified;
     assay_stage::check c;
@@ -357,26 +376,18 @@ assay_stage::check try_one(const test& t, const options& o) {
         c.detail = "nobody dies in Relacy";
         return c;
     }
-    checker::location_table none(0);
-    environment env(most_processes, none);
-    now_running().begin();
-    now_running().words.clear();
-    now_running().ended = true;
-    story s;
-    s.body = t.body;
-    s.env = &env;
-    told = &s;
-    processes_run = false;
     std::ostringstream said;
     rl::test_params how;
+    how.output_stream = how.progress_stream = &said;
+    how.iteration_count = 1;
+    const std::size_t processes = simulate(t, most_processes, true, how);
     how.iteration_count = o.iterations;
     how.search_type = o.scheduler == "random"  ? rl::sched_random
                       : o.scheduler == "bound" ? rl::sched_bound
                                                : rl::sched_full;
     how.collect_history = true;  // of this run; Relacy would run the failing execution again
-    how.output_stream = how.progress_stream = &said;
     const auto start = std::chrono::steady_clock::now();
-    rl::simulate<suite>(how);
+    simulate(t, processes, false, how);
     c.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     c.amount = how.stop_iteration;
     const bool found = how.test_result != rl::test_result_success;
