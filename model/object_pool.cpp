@@ -7,6 +7,7 @@
 #include <array>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lib/spec/object_pool.hpp"
 #include "model/linearizability.hpp"
@@ -21,31 +22,41 @@ using handle = pool::handle_type;
 
 // A pool in shared memory, and what was done with it.
 struct fixture {
-    std::uint64_t capacity;
+    std::uint64_t capacity;  // without the ballast
     std::uint32_t first_generation;
+    std::uint32_t ballast;  // as many objects, the first ones, are taken and stay so
     block memory;
     recorder calls;
     std::size_t processes = 0;
     std::array<std::size_t, 5> held{};  // how many objects each process has
     handle given;                       // taken before the processes run, known to all
 
-    fixture(scenario& s, std::uint64_t n, std::uint32_t first)
+    fixture(scenario& s, std::uint64_t n, std::uint32_t first, std::uint32_t unused)
         : capacity(n),
           first_generation(first),
-          memory(s, pool::size_bytes(n), line_size, contents::leftovers) {
-        pool::format(memory.get(), n, first);
+          ballast(unused),
+          memory(s, pool::size_bytes(n + unused), line_size, contents::leftovers) {
+        // What is not ballast is taken and given back, which ends a generation.
+        pool::format(memory.get(), n + ballast, ballast == 0 ? first : first - 1);
+        if (ballast == 0) return;
+        member me;
+        pool p(memory.get(), n + ballast, me);
+        std::vector<handle> taken;
+        for (handle h = p.acquire(); h != pool::invalid_handle; h = p.acquire()) taken.push_back(h);
+        for (const handle h : taken)
+            if (h.index >= ballast) check(p.release(h), "an object cannot be given back");
     }
 
     [[nodiscard]] std::int64_t pack(handle h) const {
         if (h == pool::invalid_handle) return spec::none;
-        return spec::object_pool::pack(h.index, h.generation - first_generation);
+        return spec::object_pool::pack(h.index - ballast, h.generation - first_generation);
     }
 
     // One process's access to the pool.
     struct user {
         fixture& f;
         member me;
-        pool p{f.memory.get(), f.capacity, me};
+        pool p{f.memory.get(), f.capacity + f.ballast, me};
         std::array<handle, 4> mine{};
         handle ended{};
 
@@ -157,9 +168,10 @@ struct fixture {
 // Letters: a acquires, l releases what was acquired last, A L the same with a batch of two, x
 // releases again what was released last, z releases the given object, o adopts it, v asks whether
 // its handle is valid, r recovers. With z, o, v one object is given out before.
-template <programs Programs, std::uint64_t Capacity, std::uint32_t FirstGeneration>
+template <programs Programs, std::uint64_t Capacity, std::uint32_t FirstGeneration,
+          std::uint32_t Ballast>
 void mix(scenario& s) {
-    fixture f(s, Capacity, FirstGeneration);
+    fixture f(s, Capacity, FirstGeneration, Ballast);
     bool needs_given = false;
     Programs.each([&](std::size_t p, const char* name, std::string_view todo) {
         f.processes = p + 1;
@@ -175,10 +187,10 @@ void mix(scenario& s) {
 }
 
 // From generation 0, and from the last one: the first release wraps.
-template <programs Programs, std::uint64_t Capacity>
+template <programs Programs, std::uint64_t Capacity, std::uint32_t Ballast = 0>
 std::vector<suite::start> from() {
-    return {{"", mix<Programs, Capacity, 0>},
-            {"_at_the_wrap", mix<Programs, Capacity, ~std::uint32_t{0}>}};
+    return {{"", mix<Programs, Capacity, 0, Ballast>},
+            {"_at_the_wrap", mix<Programs, Capacity, ~std::uint32_t{0}, Ballast>}};
 }
 
 }  // namespace
@@ -207,6 +219,14 @@ std::vector<test> object_pool_tests() {
             {"recovered_and_taken", from<"al|ra|a", 1>(), {408, 4017, 13820}},
             {"recovered_by_two", from<"al|r|ra", 1>(), {53, 619, 2096}},
             {"recovered_beside_reuse", from<"aal|ral", 2>(), {84, 959, 2929}},
+            // Objects on both sides of the border between two groups of 64, which have a summary.
+            {"two_groups_one_object_for_two", from<"al|al", 1, 64>(), {106, 954}},
+            {"two_groups_two_objects_for_two", from<"al|al", 2, 63>(), {50, 482}},
+            {"two_groups_one_object_twice_and_once", from<"alal|al", 1, 64>(), {4050, 37754}},
+            {"two_groups_one_object_for_three", from<"al|al|al", 1, 63>(), {4443}},
+            {"two_groups_never_exhausted", from<"za|a", 2, 63>(), {8, 87}},
+            {"two_groups_one_keeps", from<"al|a", 2, 63>(), {22, 188}},
+            {"two_groups_recovered", from<"al|ra", 2, 63>(), {31, 268}},
             {"recovered_beside_two", from<"al|ral|al", 2>(), {1874, 30802, 172961}},
         });
 }

@@ -259,8 +259,7 @@ private:
         const std::uint64_t from_home = ~0ull << (home % 64);
         for (std::uint32_t n = 0; n <= words; ++n) {  // home's word twice: its end, its beginning
             const std::uint32_t w = (home / 64 + n) % words;
-            // relaxed here and below: the summary is a hint. audit: of pools of more than 64 things,
-            // which no scenario has; a wrong hint costs time.
+            // relaxed here and below: the summary is a hint; a wrong one costs time.
             std::uint64_t maybe = summary_[w].load(relaxed);
             if (n == 0) maybe &= from_home;
             if (n == words) maybe &= ~from_home;
@@ -271,7 +270,7 @@ private:
                 const std::uint32_t first = g == home ? start : g * group;
                 if (const claim c = take_in_group(g, first, self)) return c;
                 // Full. Say so, then look again: who gave back in between saw the bit still set.
-                // relaxed: a hint. audit: as above, of pools that no scenario has.
+                // relaxed: a hint, as above.
                 static_cast<void>(summary_[w].fetch_and(~bit(g), relaxed));
                 if (const claim c = take_in_group(g, first, self)) {
                     set_group(g);
@@ -321,8 +320,7 @@ private:
 
     void set_group(std::uint32_t g) noexcept {
         if (!has_summary()) return;
-        // relaxed: a hint; read first, because mostly the bit is set and the line is shared. audit: of
-        // pools that no scenario has, as in take_by_hints.
+        // relaxed: a hint; read first, because mostly the bit is set and the line is shared.
         word<std::uint64_t>& w = summary_[g / 64];
         if ((w.load(relaxed) & bit(g)) == 0) static_cast<void>(w.fetch_or(bit(g), relaxed));
     }
