@@ -120,6 +120,15 @@ const enlist checks{
      additions_are_not_lost<broken::counter<std::uint64_t>>,
      1,
      {"additions are lost"}},
+    {"atomic/canary_lease_ends_while_its_holder_is_throttled",
+     "a lock that is taken from who has held it for 5 ms, and a quota of processor time",
+     "operations",
+     [](context& c) {
+         c.throttle();
+         additions_are_not_lost<broken::leased_counter<std::uint64_t>>(c);
+     },
+     1,
+     {"additions are lost"}},
     {"atomic/canary_private_futex_never_wakes",
      "std::atomic::wait, between processes",
      "operations",

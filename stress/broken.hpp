@@ -7,6 +7,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <assay/owner.hpp>
 #include <assay/structure.hpp>
 #include <assay/sync.hpp>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -22,6 +24,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace assay_stress::inline ASSAY_ABI::broken {
 
@@ -371,6 +374,65 @@ public:
         return this->template at<word<T>>().compare_exchange(expected, desired, acq_rel, relaxed);
     }
     [[nodiscard]] T load() const { return this->template at<word<T>>().load(acquire); }
+};
+
+// The same behind a lock that is a lease: who has held it for 5 ms must be dead, and the next one
+// takes it. But it was only stopped for a while, goes on, and stores what it had read before.
+template <class T>
+class leased_counter : public base<leased_counter<T>, T> {
+public:
+    template <class Segment>
+    leased_counter(Segment& in, std::string_view name, T) : base<leased_counter, T>(in, name, 1) {}
+    static std::uint64_t size_bytes(std::uint64_t) { return sizeof(layout); }
+
+    T fetch_add(T n) {
+        const lease hold(all().holder);
+        const T seen = all().value.load(relaxed);
+        all().value.store(seen + n, relaxed);
+        return seen;
+    }
+    bool compare_exchange_strong(T& expected, T desired) {
+        const lease hold(all().holder);
+        const T seen = all().value.load(relaxed);
+        if (seen == expected) all().value.store(desired, relaxed);
+        return seen == std::exchange(expected, seen);
+    }
+    [[nodiscard]] T load() const { return all().value.load(acquire); }
+
+private:
+    struct layout {
+        word<std::uint64_t> holder;
+        word<T> value;
+    };
+    [[nodiscard]] layout& all() const { return this->template at<layout>(); }
+
+    // Nobody else ever has the same number, so that it gives back only what is still its own.
+    class lease {
+    public:
+        explicit lease(word<std::uint64_t>& holder) : holder_(holder) {
+            using clock = std::chrono::steady_clock;
+            static std::uint32_t many = 0;
+            mine_ = static_cast<std::uint64_t>(::getpid()) << 32 | ++many;
+            auto since = clock::now();
+            for (std::uint64_t last = 0, seen = 0;
+                 !holder.compare_exchange(seen, mine_, acq_rel, acquire);) {
+                const bool expired =
+                    seen == last && clock::now() - since > std::chrono::milliseconds(5);
+                if (seen != last) last = seen, since = clock::now();
+                if (!expired) seen = 0, ::sched_yield();
+            }
+        }
+        ~lease() {
+            std::uint64_t mine = mine_;
+            static_cast<void>(holder_.compare_exchange(mine, 0, acq_rel, acquire));
+        }
+        lease(const lease&) = delete;
+        lease& operator=(const lease&) = delete;
+
+    private:
+        word<std::uint64_t>& holder_;
+        std::uint64_t mine_;
+    };
 };
 
 // A hash table with open addressing, in which a free slot is looked for first and taken afterwards.

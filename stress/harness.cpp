@@ -81,6 +81,12 @@ const char* last_operation(unsigned i, log_line& out) {
          static_cast<unsigned long long>(the_board->workers[i].operations.load()));
 }
 
+std::uint64_t throttled(std::span<const quota_group> groups) {
+    std::uint64_t n = 0;
+    for (const quota_group& g : groups) n += g.throttled();
+    return n;
+}
+
 constexpr int sanitizer_exit = 99;
 
 std::string ending(int status) {
@@ -133,7 +139,21 @@ context::context(std::uint64_t seed, double budget, unsigned processes, bool can
       canary_(canary),
       prefix_(std::move(prefix)) {}
 
+void context::throttle(std::uint64_t quota_us) {
+    // Shorter and longer than what people take for "it must be dead".
+    for (const unsigned period_ms : {5u, 10u, 20u, 50u, 5u, 10u, 20u, 50u})
+        quotas_.emplace_back(prefix_ + "quota" + std::to_string(quotas_.size()), quota_us,
+                             1000 * period_ms);
+}
+
+void context::expect_throttled() const {
+    the_board->throttled = throttled(quotas_);
+    if (the_board->throttled == 0) fail("the quotas of processor time stopped nobody");
+}
+
 std::optional<episode> context::next(bool more) {
+    // On a busy machine it takes a while to use up a quota.
+    if (!quotas_.empty() && throttled(quotas_) == 0) more = more || clock::now() < until_ + 5s;
     if (episodes_ != 0 && !more && !time_left()) return std::nullopt;
     // The n-th episode of seed s is the first of seed s + n: a failure is repeated from its own.
     episode e{};
@@ -151,7 +171,8 @@ std::optional<episode> context::next(bool more) {
     e.priorities = e.processes <= ranking::most && dice.one_in(3);
     const std::uint64_t violence = e.seed % 4;
     e.kills = violence & 1;
-    e.stops = violence & 2;
+    e.stops = (violence & 2) && quotas_.empty();  // one way to be stopped at a time
+    e.quotas = quotas_;
     the_board->episode_seed = e.seed;
     ++the_board->episodes;
     constexpr const char* pins[] = {"unpinned", "pinned over the cores", "pinned to one core"};
@@ -159,7 +180,10 @@ std::optional<episode> context::next(bool more) {
         the_board->plan, sizeof the_board->plan, "%u processes, %s, %s %llu, kills %s, stops %s",
         e.processes, pins[static_cast<int>(e.pins)],
         e.priorities ? "by priorities instead of noise at one access in" : "noise at one access in",
-        static_cast<unsigned long long>(e.noise), e.kills ? "yes" : "no", e.stops ? "yes" : "no");
+        static_cast<unsigned long long>(e.noise), e.kills ? "yes" : "no",
+        e.stops            ? "yes"
+        : e.quotas.empty() ? "no"
+                           : "by quotas");
     return e;
 }
 
@@ -267,6 +291,7 @@ void team::work(unsigned i, unsigned life, int parent) {
         const auto list = allowed_cores();
         pin(list[plan_.pins == pinning::one_core ? plan_.seed % list.size() : i % list.size()]);
     }
+    if (!plan_.quotas.empty() && i % 2 == 1) plan_.quotas[i / 2 % plan_.quotas.size()].enter();
     worker w(i, life, plan_.seed * 1000003 + i * 1009 + life);
     if (plan_.priorities) {
         the_board->order.enter(i, 1 + static_cast<std::uint32_t>(w.dice.below(1u << 20)));

@@ -23,10 +23,12 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "stress/noise.hpp"
+#include "stress/quota.hpp"
 #include "stress/shared.hpp"
 
 namespace assay_stress {
@@ -60,7 +62,7 @@ struct board {
     char message[1500];  // of whoever failed first
     char plan[300];      // of the episode that runs
     std::atomic<std::uint64_t> episode_seed;
-    std::atomic<std::uint64_t> amount, episodes, kills, stops, slowest_us;
+    std::atomic<std::uint64_t> amount, episodes, kills, stops, throttled, slowest_us;
     std::atomic<std::uint32_t> gate, stop;
     std::atomic<std::uint32_t> arrived, round;  // of the barrier
     std::atomic<std::uint32_t> team;            // workers in use
@@ -101,6 +103,7 @@ struct episode {
     std::uint64_t noise;  // accesses between disturbances, on average; 0: none
     bool priorities;      // instead of noise
     bool kills, stops;
+    std::span<const quota_group> quotas;  // of every second process, if there are any
 };
 
 // What a check is given.
@@ -111,6 +114,11 @@ public:
     // The next episode, or nothing when the time is over: never before the first one, nor while
     // the check has not done what it must (`more`).
     [[nodiscard]] std::optional<episode> next(bool more = false);
+    // From the next episode on every second process has a quota of processor time: the kernel stops
+    // it wherever it is, for a while, and no one tells it. Skips where the host does not permit it.
+    void throttle(std::uint64_t quota_us = 1000);
+    // Fails when no process was ever stopped so, which would prove nothing.
+    void expect_throttled() const;
     // Whether there is time for another round, in checks that count rounds instead.
     [[nodiscard]] bool time_left() const { return clock::now() < until_; }
     [[nodiscard]] unsigned processes() const { return processes_; }  // asked for, or 0
@@ -129,6 +137,7 @@ private:
     unsigned processes_;
     bool canary_;
     std::string prefix_;
+    std::vector<quota_group> quotas_;
     std::uint64_t episodes_ = 0;
 };
 

@@ -1,5 +1,5 @@
 // host.cpp -- what a host may do to processes that share memory: a full tmpfs, containers in which
-// pids repeat, more segments than anybody looks at.
+// pids repeat, more segments than anybody looks at, quotas of processor time.
 #include <assay/atomic.hpp>
 #include <assay/object_pool.hpp>
 #include <assay/posix_shm.hpp>
@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -176,6 +177,41 @@ void many_segments_at_once(context& c) {
     }
 }
 
+// --- quotas of processor time --------------------------------------------------------------------
+
+// The check of that name, with quotas.
+check throttled(const std::string& name) {
+    const auto run = [name](context& c) {
+        const auto same = [&](const check& other) { return other.name == name; };
+        c.throttle();
+        std::find_if(all_checks().begin(), all_checks().end(), same)->run(c);
+        c.expect_throttled();
+    };
+    return {name + "_when_throttled",
+            "the same, while the kernel stops every second process whose processor time is used up",
+            "operations", run, 0.3};
+}
+
+void quotas_that_are_never_used_up(context& c) {
+    c.throttle(1'000'000);
+    team(*c.next(), 2, [](worker& w) {
+        while (w.running()) w.op("spin");
+    }).run();
+    c.expect_throttled();
+}
+
+const enlist throttled_checks{
+    throttled("array/everybody_has_the_same_array"),
+    throttled("atomic/additions_are_not_lost"),
+    throttled("large_map/each_key_is_as_its_owner_left_it"),
+    throttled("mrsw_array/snapshots_are_of_one_version"),
+    throttled("object_pool/no_object_has_two_owners"),
+    throttled("posix_shm/live_segment_is_never_removed"),
+    throttled("queue/conserves_elements"),
+    throttled("ring_buffer/consumer_gets_every_record"),
+    throttled("table/acknowledged_names_survive"),
+};
+
 const enlist checks{
     {"host/full_tmpfs_is_an_error_and_no_signal",
      "all create segments in a /dev/shm of 512 KiB, some are killed: no_space or all of its memory",
@@ -186,6 +222,12 @@ const enlist checks{
     {"host/many_segments_at_once",
      "200 segments, and a process that attaches to all of them and dies on the way", "segments",
      many_segments_at_once, 0.3},
+    {"host/canary_quotas_that_stop_nobody_are_noticed",
+     "quotas of more processor time than there is",
+     "operations",
+     quotas_that_are_never_used_up,
+     1,
+     {"stopped nobody"}},
     {"host/canary_seed_segment_reserves_nothing",
      "ftruncate makes a file as long as one likes; the pages are missed when they are written",
      "operations",

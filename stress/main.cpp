@@ -50,9 +50,10 @@ std::vector<fs::path> segments_of(const std::string& prefix) {
     return found;
 }
 
-void remove_segments(const std::string& prefix) {
+void remove_traces(const std::string& prefix) {
     std::error_code ignored;
     for (const auto& f : segments_of(prefix)) fs::remove(f, ignored);
+    remove_quota_groups(prefix);
 }
 
 // Ends when the last process of this run has ended, however that came about.
@@ -73,7 +74,7 @@ public:
         char byte;
         while (::read(ends[0], &byte, 1) < 0 && errno == EINTR) {
         }
-        remove_segments(prefix);
+        remove_traces(prefix);
         ::_exit(0);
     }
     ~janitor() {
@@ -182,6 +183,7 @@ std::string statistics() {
     add(b.episodes, " episodes");
     add(b.kills, " kills");
     add(b.stops, " stops");
+    add(b.throttled, " times throttled");
     add(b.slowest_us, " us the slowest");
     return text;
 }
@@ -219,7 +221,7 @@ assay_stage::check run(const settings& s, const check& c, double budget) {
         result.verdict = verdict::bounded;
         result.detail = statistics();
     }
-    remove_segments(prefix);
+    remove_traces(prefix);
     return result;
 }
 
