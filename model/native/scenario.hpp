@@ -114,7 +114,8 @@ void await(F f) {
 [[nodiscard]] inline std::size_t self() { return this_process; }
 
 // What the processes called and got; one call precedes another if it was over, by the clock, when
-// that began. Each process writes into a part of its own: recording orders nothing.
+// that began. Each process writes into a part of its own: recording orders nothing but the calls of
+// one process, by the fences that keep each call between its times.
 template <class Call, class Result>
 class history {
 public:
@@ -137,9 +138,9 @@ public:
         part& mine = parts_[this_process];
         if (mine.count == part::most) fail(checker::verdict::misuse, "too many calls");
         operation& o = mine.operations[mine.count++];
-        o = {this_process, std::move(call), std::nullopt, now(), {}};
+        o = {this_process, std::move(call), std::nullopt, time(), {}};
         const Result r = f();
-        o.end = now();
+        o.end = time();
         o.result = r;
         return r;
     }
@@ -154,6 +155,13 @@ public:
     }
 
 private:
+    // A store that waits in the processor's store buffer has not happened yet.
+    static clock::time_point time() {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        const auto t = now();
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        return t;
+    }
     struct part {
         static constexpr std::size_t most = 8;
         std::size_t count = 0;
