@@ -2,7 +2,8 @@
 // each structure, and leaves something for the next. scripts/builds compiles it for every pair.
 //
 //   exchange NAME 0    creates the segment and every structure
-//   exchange NAME N    reads what step N - 1 wrote, writes; the names and bytes of all structures follow
+//   exchange NAME N    reads what step N - 1 wrote, writes; the layout's version, and the names and
+//                      bytes of all structures follow
 //   exchange NAME send | receive    two that run at the same time, one waits for the other
 //
 // Exit status: 0; 1 something is not what it should be; 2 refused, for the reason that is printed.
@@ -118,6 +119,7 @@ void exchange_natural(assay::posix_shm& s, std::uint64_t step) {
 }
 
 void list(assay::posix_shm& s) {
+    std::printf("layout %" PRIu32 "\n", assay::layout_version);
     for (const char* const name : {"array", "atomic", "queue", "object_pool", "handles",
                                    "ring_buffer", "mrsw_array", "large_map"}) {
         const auto d = s.get_table()->describe(name);
