@@ -157,9 +157,9 @@ public:
 private:
     // A store that waits in the processor's store buffer has not happened yet.
     static clock::time_point time() {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        fence(seq_cst);
         const auto t = now();
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        fence(seq_cst);
         return t;
     }
     struct part {
