@@ -3,6 +3,8 @@
 // 64 operations in a row, in a process of its own and after 256 of them, so that what happens once
 // in 16 operations counts for a sixteenth, and what happens once for nothing. The loop around them
 // is included. One contender of the queue has a nop more in each pair: the figure must show it.
+// The C library chooses its memcpy and memchr by the processor, so `own` counts what stands in this
+// program only: the same on every processor, and what scripts/instructions compares.
 #include <assay/array.hpp>
 #include <assay/atomic.hpp>
 #include <assay/posix_shm.hpp>
@@ -20,6 +22,9 @@
 #include "perf/team.hpp"
 #include "scripts/victim.hpp"
 
+// Where the text of the program begins and ends: the linker knows.
+extern "C" const char __executable_start, etext;
+
 namespace assay_perf {
 namespace {
 
@@ -31,6 +36,11 @@ void repeat(std::uint64_t times, F&& once) {
     for (std::uint64_t i = 0; i < times; ++i) once(i);
 }
 
+bool in_this_program(std::uint64_t place) {
+    return place >= reinterpret_cast<std::uint64_t>(&__executable_start) &&
+           place < reinterpret_cast<std::uint64_t>(&etext);
+}
+
 // The body calls operation() for `counted` of its operations.
 outcome count(const std::function<void()>& body) {
     if (const char* why = assay_kill::victim::obstacle()) return {.invalid = why};
@@ -38,11 +48,17 @@ outcome count(const std::function<void()>& body) {
         this_worker = 1;
         body();
     });
-    std::uint64_t n = 1;
-    while (process.step()) ++n;
+    std::uint64_t all = 0, own = 0;
+    do {
+        ++all;
+        if (in_this_program(process.place())) ++own;
+    } while (process.step());
     process.kill();
-    return {.value = static_cast<double>(n - assay_kill::mark_instructions) /
-                     static_cast<double>(counted)};
+    const auto each = [](std::uint64_t n) {
+        return static_cast<double>(n - assay_kill::mark_instructions) /
+               static_cast<double>(counted);
+    };
+    return {.value = each(all), .found = {{"own", each(own)}}};
 }
 
 template <class F>

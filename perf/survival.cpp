@@ -40,7 +40,8 @@ namespace {
 constexpr std::size_t capacity = 16;
 constexpr unsigned operations = 1000;
 constexpr unsigned patience = 20'000;  // attempts at an operation that can succeed
-constexpr unsigned inside = 4;         // elements in the queue when the victim comes
+constexpr std::uint64_t all_kills = ~0u, quick_kills = 100;  // of an operation
+constexpr unsigned inside = 4;  // elements in the queue when the victim comes
 constexpr std::uint64_t victims = 1000, survivors = 2000;  // their elements are numbered from here
 
 // What a survivor reports, in shared memory.
@@ -103,22 +104,29 @@ struct subject {
     std::function<bool(testimony&)> live_on;  // false: it got stuck
 };
 
-outcome kill_everywhere(const subject& s) {
+std::uint64_t instructions_of(const subject& s) {
+    s.set();
+    assay_kill::victim victim(s.operate);
+    std::uint64_t n = 1;
+    while (victim.step()) ++n;
+    victim.kill();
+    return n;
+}
+
+// After each instruction, or after so many of them that lie evenly.
+outcome kill_everywhere(const subject& s, std::uint64_t most) {
     if (const char* why = assay_kill::victim::obstacle()) return {.invalid = why};
     s.set();
     const verdict unharmed = survive(s.live_on);
     if (unharmed.stuck || unharmed.damaged) return {.invalid = "stuck although nobody was killed"};
     unsigned stuck = 0, damaged = 0, shrunk = 0;
-    std::uint64_t k = 0;
-    for (bool more = true; more;) {
+    const std::uint64_t length = instructions_of(s), stride = (length + most - 1) / most;
+    std::uint64_t killed = 0;
+    for (std::uint64_t k = 1; k <= length; k += stride, ++killed) {
         s.set();
         {
-            assay_kill::victim victim([&] {
-                this_worker = 1;
-                s.operate();
-            });
-            ++k;
-            for (std::uint64_t n = 0; n < k && more; ++n) more = victim.step();
+            assay_kill::victim victim(s.operate);
+            victim.step_to(k);
             victim.kill();
         }
         const verdict v = survive(s.live_on);
@@ -127,10 +135,12 @@ outcome kill_everywhere(const subject& s) {
         // The dying operation's own element may still be there, or its object not come back.
         shrunk += !v.stuck && v.room + 1 < unharmed.room;
     }
-    return {.value = static_cast<double>(stuck),
-            .found = {{"instructions", k - assay_kill::mark_instructions},
-                      {"damaged", damaged},
-                      {"shrunk", shrunk}}};
+    outcome o{.value = static_cast<double>(stuck),
+              .found = {{"instructions", length - assay_kill::mark_instructions},
+                        {"damaged", damaged},
+                        {"shrunk", shrunk}}};
+    if (stride != 1) o.found["killed"] = killed;
+    return o;
 }
 
 template <class F>
@@ -190,6 +200,7 @@ subject fifo(void* memory, bool takes) {
             if (!put(user, i)) assay_kill::fail("it does not take %u elements", inside);
     };
     const auto operate = [memory, takes] {
+        this_worker = 1;
         typename C::user user(memory, capacity);
         element e;
         // Not its first: some do more then.
@@ -232,6 +243,7 @@ subject pool(void* memory, bool releases) {
         C::format(memory, capacity);
     };
     const auto operate = [memory, releases] {
+        this_worker = 1;
         typename C::user user(memory, capacity);
         user.release(user.acquire());
         void* object = releases ? user.acquire() : nullptr;
@@ -255,9 +267,9 @@ void add(plan& p, const std::string& structure, const char* operation, subject (
            .parameters = {{"operation", operation}, {"capacity", capacity}},
            .unit = "kill points",
            .exact = true,
-           .run = [make, second](double) {
+           .run = [make, second, most = p.with.quick ? quick_kills : all_kills](double) {
                const shared_memory memory(C::bytes(capacity));
-               const outcome o = kill_everywhere(make(memory.get(), second));
+               const outcome o = kill_everywhere(make(memory.get(), second), most);
                if constexpr (requires { C::dispose(nullptr, capacity); })
                    C::dispose(memory.get(), capacity);
                return o;

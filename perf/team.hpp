@@ -107,19 +107,22 @@ private:
     bool changed(phase p, std::uint64_t done) noexcept;
 
 #ifdef ASSAY_PERF_SLOWDOWN
-    // Makes the program that many per cent slower: scripts/compare has to find it. The clock is
-    // read so seldom that reading it costs nothing to speak of, and its cost is part of the time.
+    // Makes the program that many per cent slower: scripts/compare has to find it. The workers pause
+    // at the same moments, whenever another tenth of a millisecond has begun on the clock that they
+    // share, so that a pipeline stands still as a whole: a pause of one of its ends would be absorbed
+    // by what is in the queue, or felt twice. The clock is read too seldom to cost much.
     void dawdle() noexcept {
-        if (++calls_ % 4096 != 0) return;
-        unsigned long long now = now_ns();
-        if (before_ != 0)
-            for (const auto until = now + (now - before_) * (ASSAY_PERF_SLOWDOWN) / 100;
-                 now < until;)
-                now = now_ns();
-        before_ = now;
+        constexpr unsigned long long period = 100'000, percent = ASSAY_PERF_SLOWDOWN;
+        if (++calls_ % 64 != 0) return;
+        const auto now = now_ns(), begun = now / period;
+        const auto periods = paused_ == 0 ? 0 : begun - paused_;
+        paused_ = begun;
+        const auto until = now + periods * period * percent / (100 + percent);
+        while (now_ns() < until) {
+        }
     }
     unsigned calls_ = 0;
-    unsigned long long before_ = 0;
+    unsigned long long paused_ = 0;
 #else
     void dawdle() const noexcept {}
 #endif

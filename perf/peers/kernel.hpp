@@ -34,6 +34,18 @@ struct ends {
     throw std::system_error(errno, std::generic_category(), what);
 }
 
+// Of a pipe, or of a socket that keeps messages apart.
+template <class T>
+class user_of_ends {
+public:
+    user_of_ends(void* memory, std::size_t) : ends_(beside<ends>::of(memory)) {}
+    bool put(const T& value) { return ::write(ends_.out, &value, sizeof value) == sizeof value; }
+    bool take(T& value) { return ::read(ends_.in, &value, sizeof value) == sizeof value; }
+
+private:
+    ends& ends_;
+};
+
 // A pipe of so many bytes, by whole pages. An element of up to PIPE_BUF bytes is written whole, and
 // one that was written whole is read whole when all are of one size.
 template <class T>
@@ -53,14 +65,7 @@ struct kernel_pipe {
         ::fcntl(pipe.out, F_SETPIPE_SZ, static_cast<int>(capacity * sizeof(T)));
     }
 
-    struct user {
-        user(void* memory, std::size_t) : pipe(beside<ends>::of(memory)) {}
-        bool put(const T& value) { return ::write(pipe.out, &value, sizeof value) == sizeof value; }
-        bool take(T& value) { return ::read(pipe.in, &value, sizeof value) == sizeof value; }
-
-    private:
-        ends& pipe;
-    };
+    using user = user_of_ends<T>;
 };
 
 template <class T>
@@ -78,16 +83,7 @@ struct kernel_socket {
         pair.in = both[0], pair.out = both[1];
     }
 
-    struct user {
-        user(void* memory, std::size_t) : pair(beside<ends>::of(memory)) {}
-        bool put(const T& value) {
-            return ::send(pair.out, &value, sizeof value, 0) == sizeof value;
-        }
-        bool take(T& value) { return ::recv(pair.in, &value, sizeof value, 0) == sizeof value; }
-
-    private:
-        ends& pair;
-    };
+    using user = user_of_ends<T>;
 };
 
 template <class T>
