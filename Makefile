@@ -55,8 +55,8 @@ bench: setup  ## how fast, beside peers and limits: results/<host>/perf.html (QU
 		build/$(PRESET)/bin/assay-perf $(if $(QUICK),--quick) --json "$$into/perf.json" $(ARGS) && \
 		scripts/perf_report "$$into/perf.json" $(if $(QUICK)$(ARGS),,&& scripts/results_page)
 
-compare: setup  ## is build B slower than A? two revisions, folders or perf.json (A=main B=HEAD)
-	@scripts/compare $(ARGS) "$(A)" "$(B)" || [ $$? = 3 ]
+compare: setup  ## is build B slower than A? two revisions, folders or perf.json (A=main B=HEAD ARGS="queue/" for some rows)
+	@scripts/compare "$(A)" "$(B)" $(ARGS) || [ $$? = 3 ]
 
 results: setup  ## results/index.html: one page over all hosts and stages, from what is in results/
 	@scripts/results_page

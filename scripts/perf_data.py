@@ -48,6 +48,11 @@ def read(path):
         raise Unreadable(f"{path}: {problem}") from None
 
 
+def limit_of(document, figure):
+    """The limit that a figure is compared with; None if there is none, or it has no number."""
+    return next((limit for limit in document["limits"] if limit["name"] == figure["limit"] and limit["median"]), None)
+
+
 def of(document, **wanted):
     """The figures whose fields, or parameters, have these values."""
     return [f for f in document["figures"]

@@ -63,8 +63,8 @@ def meant(against, contender):
 def reference(document, target, figure):
     """The limit, or row, that it is compared with: something with a median, low and high; None if there is none."""
     if target.against == "limit":
-        found = [limit for limit in document["limits"] if limit["name"] == figure["limit"]]
-    elif target.against == "alone":
+        return perf_data.limit_of(document, figure)
+    if target.against == "alone":
         found = [f for f in perf_data.of(document, **{**target.rows, "processes": 1}) if f["contender"] == "assay"]
     else:
         row = figure["name"].removesuffix(figure["contender"])
