@@ -2,7 +2,6 @@
 #include "assay/posix_shm.hpp"
 
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "lib/tests/own_shm.hpp"
 #include "lib/tests/processes.hpp"
 
 namespace {
@@ -23,6 +23,7 @@ using testing_processes::child;
 using testing_processes::message_of;
 using testing_processes::shared_value;
 using testing_processes::unique_name;
+using testing_processes::with_own_shm;
 
 constexpr std::uint64_t mib = 1 << 20;
 
@@ -212,28 +213,8 @@ TEST(posix_shm, no_access_names_owner_mode_and_cure) {
 
 // --- a full /dev/shm, in a mount namespace of the test's own -----------------------------------
 
-// Runs f in a child whose /dev/shm is a fresh tmpfs of `size` bytes; 77 when that is not permitted.
-template <class F>
-int with_small_tmpfs(const std::string& size, F&& f) {
-    child c([&] {
-        if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return 77;
-        if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
-        if (::mount("tmpfs", "/dev/shm", "tmpfs", 0, ("size=" + size).c_str()) != 0) return 77;
-        f();
-        return ::testing::Test::HasFailure() ? 1 : 0;
-    });
-    return c.exit_code();
-}
-
-#define ASSERT_PASSED_OR_SKIP(code)                                              \
-    do {                                                                         \
-        const int result = (code);                                               \
-        if (result == 77) GTEST_SKIP() << "the host permits no mount namespace"; \
-        ASSERT_EQ(result, 0);                                                    \
-    } while (false)
-
 TEST(posix_shm, full_tmpfs_is_an_error_with_both_numbers_and_leaves_nothing) {
-    ASSERT_PASSED_OR_SKIP(with_small_tmpfs("4m", [] {
+    ASSERT_PASSED_OR_SKIP(with_own_shm("4m", [] {
         const auto text = message_of<no_space>([] { posix_shm a("x", 4 * mib + 4096); });
         expect_contains(text, {"requested 4198400", "available 4194304", "/dev/shm"});
         EXPECT_FALSE(name_exists("x"));
@@ -250,7 +231,7 @@ TEST(posix_shm, full_tmpfs_is_an_error_with_both_numbers_and_leaves_nothing) {
 // merely tried again after a moment would be in each other's way every time.
 TEST(posix_shm, creators_racing_for_the_last_space_do_not_fail_each_other) {
     constexpr unsigned n = 4;
-    ASSERT_PASSED_OR_SKIP(with_small_tmpfs("128m", [] {
+    ASSERT_PASSED_OR_SKIP(with_own_shm("128m", [] {
         for (int round = 0; round < 3; ++round) {
             shared_value<word<std::uint32_t>> tried;
             std::vector<child> racers;
