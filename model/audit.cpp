@@ -93,12 +93,9 @@ void note_edges(const checker::graph& g, std::set<checker::site_id>& through) {
         for (checker::event_id w = read.rf; w != checker::initial;) {
             const checker::event& e = g[w];
             if (checker::releases(e.ord)) through.insert(e.site);
-            for (std::uint16_t i = w.index; i-- > 0 && !e.released.empty();) {
-                const checker::event& f = g[{w.process, i}];
-                if (f.what != kind::fence || !checker::releases(f.ord)) continue;
-                through.insert(f.site);
-                break;
-            }
+            if (e.fenced > 0)
+                through.insert(
+                    g[{w.process, static_cast<std::uint16_t>(e.fenced - 1)}].site);
             if (!e.has(checker::rmw)) break;
             w = g.before(w)->rf;  // the release sequence goes on through a read-modify-write
         }

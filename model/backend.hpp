@@ -115,7 +115,7 @@ private:
                      const modelling::place&) noexcept;
     friend int wake(word<std::uint32_t>&, int, const modelling::place&) noexcept;
 
-    T ask(checker::request r, const place& at) const noexcept {
+    T ask(checker::request& r, const place& at) const noexcept {
         r.size = sizeof(T);
         return modelling::from_value<T>(model::environment::current()->access(&raw_, r, at).seen);
     }

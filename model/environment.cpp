@@ -13,7 +13,7 @@
 
 namespace assay::model {
 
-thread_local environment* environment::current_ = nullptr;
+constinit thread_local environment* environment::current_ = nullptr;
 
 environment::environment(std::size_t processes, checker::location_table& words) : words_(&words) {
     file_ = memfd_create("assay-model", MFD_CLOEXEC);
@@ -70,10 +70,6 @@ std::size_t environment::allocate(std::size_t bytes, std::size_t alignment, cont
     std::fill_n(holds_.begin() + static_cast<std::ptrdiff_t>(at), bytes, what);
     if (what == contents::leftovers) std::memset(mappings_.back() + at, 0xa5, bytes);
     return at;
-}
-
-std::size_t environment::self() const noexcept {
-    return phase_ == phase::processes ? runtime_->self() : processes();
 }
 
 void environment::fail(checker::verdict what, const std::string& message) {
@@ -148,11 +144,8 @@ void environment::refuse_address(checker::value v, const checker::place& from) {
 
 // --- translation -----------------------------------------------------------------------------------
 
-std::size_t environment::offset_of(const void* at, std::size_t bytes, const checker::place& from) {
+std::size_t environment::outside(const void* at, const checker::place& from) {
     const auto address = reinterpret_cast<std::uintptr_t>(at);
-    const auto base = reinterpret_cast<std::uintptr_t>(mapping());
-    if (address - base < allocated_ && allocated_ - (address - base) >= bytes)
-        return address - base;
     for (std::size_t p = 0; p < mappings_.size(); ++p) {
         if (address - reinterpret_cast<std::uintptr_t>(mappings_[p]) >= memory_bytes) continue;
         fail(checker::verdict::misuse,
@@ -172,14 +165,14 @@ void environment::claim(std::size_t offset, std::size_t size, use what, std::uin
             fail(checker::verdict::misuse, "two accesses of different size or kind overlap, at " +
                                                line(from) + ", offset " + std::to_string(offset));
     for (std::size_t i = 1; i < size; ++i) uses_[offset + i].what = use::inside;
-    uses_[offset] = {what, static_cast<std::uint8_t>(std::min<std::size_t>(size, 255)), id};
+    entry& first = uses_[offset];
+    first.what = what;
+    first.size = static_cast<std::uint8_t>(std::min<std::size_t>(size, 255));
+    first.id = id;
 }
 
-checker::location_id environment::word_at(std::size_t offset, std::size_t size,
-                                          const checker::place& from) {
-    const entry& known = uses_[offset];
-    if (known.what == use::word && known.size == size)
-        return static_cast<checker::location_id>(known.id);
+checker::location_id environment::new_word(std::size_t offset, std::size_t size,
+                                           const checker::place& from) {
     checker::value first = 0;
     std::memcpy(&first, mappings_.back() + offset, size);
     checker::location_id clash = 0;
@@ -202,14 +195,17 @@ checker::cell_id environment::cell_at(std::size_t offset, std::size_t size,
 }
 
 checker::location_id environment::sleepers_of(std::size_t offset) {
+    checker::location_id& known = uses_[offset].sleepers;
     checker::location_id clash = 0;
-    return words_->find(checker::sleep_segment + segment, static_cast<std::uint32_t>(offset), 8, 0,
-                        clash);
+    if (known == checker::location_table::none)
+        known = words_->find(checker::sleep_segment + segment, static_cast<std::uint32_t>(offset),
+                             8, 0, clash);
+    return known;
 }
 
 // --- accesses --------------------------------------------------------------------------------------
 
-checker::answer environment::access(const void* at, const checker::request& what,
+checker::answer environment::access(const void* at, checker::request& what,
                                     const checker::place& from) {
     const std::size_t offset = offset_of(at, what.size, from);
     if (phase_ != phase::processes) {
@@ -218,9 +214,8 @@ checker::answer environment::access(const void* at, const checker::request& what
     }
     if (what.size == sizeof(void*) && runtime_->identical(self()))
         refuse_address(what.operand, from);
-    checker::request r = what;
-    r.loc = word_at(offset, what.size, from);
-    return runtime_->perform(r, from);
+    what.loc = word_at(offset, what.size, from);
+    return runtime_->perform(what, from);
 }
 
 // What is done alone is the same in every run, or nearly so.

@@ -46,8 +46,9 @@ public:
     [[nodiscard]] void* address(std::size_t offset) const noexcept { return mapping() + offset; }
 
     // --- the accesses of backend.hpp
-    checker::answer access(const void* at, const checker::request& what,
-                           const checker::place& from);
+    // Fills in the location of the request, which stays the caller's: a copy of what was just
+    // written byte by byte makes a processor wait.
+    checker::answer access(const void* at, checker::request& what, const checker::place& from);
     void read(const void* at, void* to, std::size_t bytes, const checker::place& from);
     void write(void* at, const void* value, std::size_t bytes, const checker::place& from);
     void fence(checker::order o, const checker::place& from);
@@ -58,7 +59,9 @@ public:
     int wake(const void* word, int count, const checker::place& from);
 
     // --- who am I, who lives
-    [[nodiscard]] std::size_t self() const noexcept;  // processes() for the observer
+    [[nodiscard]] std::size_t self() const noexcept {  // processes() for the observer
+        return phase_ == phase::processes ? runtime_->self() : processes();
+    }
     // The same for the program, which is refused if it is to be one of several identical ones.
     [[nodiscard]] std::size_t own_number();
     [[nodiscard]] std::size_t processes() const noexcept { return mappings_.size() - 1; }
@@ -76,14 +79,27 @@ private:
     struct entry {
         use what = use::unknown;
         std::uint8_t size = 0;
+        checker::location_id sleepers = checker::location_table::none;  // of a futex word, once met
         std::uint32_t id = 0;
     };
 
     [[nodiscard]] std::byte* mapping() const noexcept { return mappings_[self()]; }
     [[nodiscard]] std::size_t offset_of(const void* at, std::size_t bytes,
-                                        const checker::place& from);
+                                        const checker::place& from) {
+        const std::size_t offset =
+            reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(mapping());
+        if (offset < allocated_ && allocated_ - offset >= bytes) return offset;
+        return outside(at, from);
+    }
+    std::size_t outside(const void* at, const checker::place& from);
     [[nodiscard]] checker::location_id word_at(std::size_t offset, std::size_t size,
-                                               const checker::place& from);
+                                               const checker::place& from) {
+        const entry& known = uses_[offset];
+        if (known.what == use::word && known.size == size)
+            return static_cast<checker::location_id>(known.id);
+        return new_word(offset, size, from);
+    }
+    checker::location_id new_word(std::size_t offset, std::size_t size, const checker::place& from);
     [[nodiscard]] checker::cell_id cell_at(std::size_t offset, std::size_t size,
                                            const checker::place& from);
     [[nodiscard]] checker::location_id sleepers_of(std::size_t offset);
@@ -97,7 +113,7 @@ private:
     void refuse_identity(std::size_t process, const char* what, const checker::place& from);
     void refuse_address(checker::value v, const checker::place& from);
 
-    static thread_local environment* current_;
+    static constinit thread_local environment* current_;
 
     int file_ = -1;
     std::vector<std::byte*> mappings_;  // one per process, then the observer's

@@ -274,7 +274,7 @@ private:
     void missing_edge(event_id id) {
         const event& e = g_[id];
         const event& w = g_[e.rf];
-        const bool released = checker::releases(w.ord) || !w.released.empty();
+        const bool released = checker::releases(w.ord) || w.fenced > 0;
         std::string edge = sources_.edge(r_.sites[released ? e.site : w.site]);
         if (edge.empty()) edge = sources_.edge(r_.sites[e.site]);
         out_.remarks.push_back(std::to_string(number_of(id) + 1) + " reads from " +

@@ -26,9 +26,9 @@ void scenario::run() {
     const auto* const frame = static_cast<const std::byte*>(__builtin_frame_address(0));
     const auto* const end = reinterpret_cast<const std::byte*>(this + 1);
     runtime_->run(*search_, bodies, {frame, static_cast<std::size_t>(end - frame)});
-    if (!runtime_->failed() && runtime_->complete()) {
+    if (last_.call != nullptr && !runtime_->failed() && runtime_->complete()) {
         environment_->begin(environment::phase::check, &search_->current());
-        if (last_.call != nullptr) environment_->observe(last_.call, last_.f);
+        environment_->observe(last_.call, last_.f);
     }
     environment_->begin(environment::phase::prepare);
 }

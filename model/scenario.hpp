@@ -76,7 +76,9 @@ public:
 
     // For the driver, scenario.cpp.
     scenario(environment& e, checker::runtime* r, checker::search* s)
-        : environment_(&e), runtime_(r), search_(s) {}
+        : environment_(&e), runtime_(r), search_(s) {
+        actors_.reserve(checker::max_processes);
+    }
     ~scenario();
     [[nodiscard]] std::size_t processes() const noexcept { return actors_.size(); }
     [[nodiscard]] const char* name(std::size_t p) const noexcept { return actors_[p].name; }

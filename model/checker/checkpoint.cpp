@@ -11,7 +11,7 @@ namespace assay::checker {
 
 namespace {
 
-constexpr char magic[] = "assay-model checkpoint 2\n";
+constexpr char magic[] = "assay-model checkpoint 3\n";
 
 // Reads or writes, in the same order: what is written can be read.
 class transfer {

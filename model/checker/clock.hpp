@@ -33,8 +33,9 @@ struct event_id {
 inline constexpr std::uint16_t no_process = 0xffff;
 inline constexpr event_id initial{no_process, 0};
 
-struct alignas(2 * ASSAY_CHECKER_PROCESSES % 16 == 0 ? 16 : 2) clock {
-    std::array<std::uint16_t, max_processes> count{};
+struct alignas(16) clock {
+    static constexpr std::size_t lanes = (max_processes + 7) / 8 * 8;  // whole vector registers
+    std::array<std::uint16_t, lanes> count{};
 
     [[nodiscard]] bool contains(event_id e) const noexcept {
         return e.process == no_process || count[e.process] > e.index;
@@ -44,7 +45,7 @@ struct alignas(2 * ASSAY_CHECKER_PROCESSES % 16 == 0 ? 16 : 2) clock {
         known = std::max(known, static_cast<std::uint16_t>(e.index + 1));
     }
     void join(const clock& other) noexcept {
-        for (std::size_t p = 0; p < max_processes; ++p)
+        for (std::size_t p = 0; p < lanes; ++p)
             count[p] = std::max(count[p], other.count[p]);
     }
     [[nodiscard]] bool empty() const noexcept { return *this == clock{}; }

@@ -74,11 +74,9 @@ enum flag : std::uint8_t {
 };
 
 struct event {
-    clock hb;        // what happens-before this event, itself included
-    clock porf;      // its causal prefix, (po u rf)+, itself included
-    clock released;  // hb at the latest release fence before it
-    clock pending;   // what relaxed reads have brought, waiting for an acquire fence
-    clock message;   // writes: what an acquire read of it learns
+    clock hb;       // what happens-before this event, itself included
+    clock porf;     // its causal prefix, (po u rf)+, itself included
+    clock message;  // writes: what an acquire read of it learns
 
     value val = 0;  // read or written
     value operand = 0;
@@ -90,6 +88,7 @@ struct event {
     location_id word = 0;  // sleep: the futex word whose sleepers `loc` holds
     site_id site = 0;
     std::uint16_t mo = 0;  // writes: position in the modification order
+    std::uint16_t fenced = 0;  // events of its process up to the latest release fence
     kind what = kind::point;
     op operation = op::none;
     until condition = until::none;

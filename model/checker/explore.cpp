@@ -131,7 +131,7 @@ private:
     // One run has ended. False: it was the last one.
     bool account(const search& s, runtime& r, result& mine) {
         ++mine.runs;
-        const std::uint64_t runs = 1 + all_runs_.fetch_add(1, std::memory_order_relaxed);
+        const std::uint64_t runs = count_run(mine);
         if (!r.failed() && !r.complete()) {
             for (std::size_t p = 0; p < processes_; ++p)
                 if (r.state_of(p) == runtime::state::bounded) note_event_bound(s.current(), p);
@@ -157,6 +157,14 @@ private:
         if (r.complete()) mine.stands_for += s.stands_for();
         if (*watch_) (*watch_)(s, r);
         return !reached_a_bound(runs, mine);
+    }
+
+    // How many there were so far, of all workers: exact where a bound depends on it. Otherwise they
+    // do not fight for the counter.
+    std::uint64_t count_run(const result& mine) {
+        const std::uint64_t step = how_->stop_at.executions != 0 ? 1 : 256;
+        if (mine.runs % step != 0) return 0;
+        return step + all_runs_.fetch_add(step, std::memory_order_relaxed);
     }
 
     void note_event_bound(const graph& g, std::size_t p) {

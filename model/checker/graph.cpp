@@ -58,6 +58,7 @@ void graph::cut(stamp s) {
 void graph::restrict(const graph& from, const clock& keep) {
     locations_ = from.locations_;
     next_ = from.next_;
+    sc_ = from.sc_;
     events_.resize(from.events_.size());
     for (std::size_t p = 0; p < events_.size(); ++p)
         events_[p].assign(from.events_[p].begin(), from.events_[p].begin() + keep.count[p]);

@@ -89,6 +89,10 @@ public:
     void unplace(event_id w);
     [[nodiscard]] const history& history_for(location_id loc) { return history_of(loc); }
 
+    // An access or fence of this graph, or of one that it was made from, is seq_cst.
+    void note_sc() noexcept { sc_ = true; }
+    [[nodiscard]] bool may_have_sc() const noexcept { return sc_; }
+
     // --- shrinking
     // Removes every event younger than s.
     void cut(stamp s);
@@ -100,6 +104,7 @@ public:
     template <class Transfer>
     void pass(Transfer& io) {
         io(next_);
+        io(sc_);
         io(events_);
         io(histories_);
     }
@@ -112,6 +117,7 @@ private:
     std::vector<history> histories_;
     const location_table* locations_;
     stamp next_ = 1;
+    bool sc_ = false;
 };
 
 }  // namespace assay::checker

@@ -17,12 +17,15 @@ void derive_read(const graph& g, event& e) {
     e.ord = fails && !is(mutant::failed_cas_keeps_order) ? e.failure : e.success;
 
     e.porf.join(w.porf);
-    e.pending.join(w.message);
     if (acquires(e.ord)) e.hb.join(w.message);
 }
 
 void derive_write(const graph& g, event_id id, event& e, release_sequence rule) {
-    e.message = releases(e.ord) ? e.hb : e.released;
+    e.message = {};
+    if (releases(e.ord))
+        e.message = e.hb;
+    else if (e.fenced > 0)
+        e.message = g[{id.process, static_cast<std::uint16_t>(e.fenced - 1)}].hb;
     if (e.has(rmw) && !is(mutant::no_rmw_release_chain)) {
         // (rf;rmw)* in rs: an RMW carries on the release sequence of the write it reads from.
         const event* read = g.before(id);
@@ -41,9 +44,13 @@ void derive_write(const graph& g, event_id id, event& e, release_sequence rule) 
     }
 }
 
-void derive_fence(event& e) {
-    if (acquires(e.ord) && !is(mutant::acquire_fence_is_empty)) e.hb.join(e.pending);
-    if (releases(e.ord)) e.released = e.hb;
+void derive_fence(const graph& g, event_id id, event& e) {
+    if (acquires(e.ord) && !is(mutant::acquire_fence_is_empty)) {
+        // What the reads before it have brought, relaxed ones too, arrives here.
+        for (std::uint16_t i = 0; i < id.index; ++i)
+            if (const event& r = g[{id.process, i}]; r.reads()) e.hb.join(g.source(r).message);
+    }
+    if (releases(e.ord)) e.fenced = static_cast<std::uint16_t>(id.index + 1);
 }
 
 }  // namespace
@@ -53,10 +60,10 @@ void derive(graph& g, event_id id, release_sequence rule) {
     if (const event* previous = g.before(id)) {
         e.hb = previous->hb;
         e.porf = previous->porf;
-        e.released = previous->released;
-        e.pending = previous->pending;
+        e.fenced = previous->fenced;
     } else {
-        e.hb = e.porf = e.released = e.pending = clock{};
+        e.hb = e.porf = clock{};
+        e.fenced = 0;
     }
     e.hb.include(id);
     e.porf.include(id);
@@ -68,12 +75,13 @@ void derive(graph& g, event_id id, release_sequence rule) {
             derive_write(g, id, e, rule);
             break;
         case kind::fence:
-            derive_fence(e);
+            derive_fence(g, id, e);
             break;
         case kind::pause:
         case kind::point:
             break;
     }
+    if (e.ord == order::seq_cst) g.note_sc();
 }
 
 // --- COHERENCE -------------------------------------------------------------------------------
@@ -83,8 +91,8 @@ std::size_t coherence_bound(const graph& g, location_id loc, const clock& known)
     std::size_t bound = h.mo.size() - 1;
     while (bound > 0 && !known.contains(h.mo[bound])) --bound;
     if (is(mutant::bound_ignores_reads)) return bound;
-    for (const event_id r : h.reads)
-        if (known.contains(r)) bound = std::max<std::size_t>(bound, g.source(g[r]).mo);
+    for (auto r = h.reads.rbegin(); r != h.reads.rend() && bound + 1 < h.mo.size(); ++r)
+        if (known.contains(*r)) bound = std::max<std::size_t>(bound, g.source(g[*r]).mo);
     return bound;
 }
 

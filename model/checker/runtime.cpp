@@ -9,7 +9,7 @@
 
 namespace assay::checker {
 
-thread_local runtime* runtime::current_ = nullptr;
+constinit thread_local runtime* runtime::current_ = nullptr;
 
 runtime::runtime(std::size_t processes, const run_options& options, site_table& sites)
     : processes_(processes), options_(options), sites_table_(&sites), sites_(sites) {}
@@ -37,6 +37,7 @@ void runtime::enter(void* argument) {
 
 void runtime::run(search& s, std::span<const body> bodies, std::span<const std::byte> variables) {
     search_ = &s;
+    graph_ = &s.current();
     variables_ = variables;
     current_ = this;
     forward_ = false;
@@ -44,6 +45,7 @@ void runtime::run(search& s, std::span<const body> bodies, std::span<const std::
         process& p = processes_[i];
         p.is = state::waiting;
         p.position = 0;
+        p.waits_for = initial;
         p.run = &bodies[i];
         p.owner = this;
         p.changed = p.loops = false;
@@ -63,18 +65,22 @@ void runtime::run(search& s, std::span<const body> bodies, std::span<const std::
         if (processes_[i].is == state::waiting) resume(i);
 }
 
-// Each goes as far as the graph knows it. Who waits for the replay of another is simply asked again.
+// Each goes as far as the graph knows it, or to where it needs what another is to replay first.
 void runtime::replay_graph() {
     for (bool again = true; again && !failed_;) {
         again = false;
         for (std::size_t i = 0; i < processes_.size() && !failed_; ++i) {
             process& p = processes_[i];
-            if (p.is != state::waiting) continue;
-            if (p.position == g().length(i)) continue;
-            resume(i);
-            again |= p.is == state::waiting && p.position < g().length(i);
+            if (p.is != state::waiting || p.position == started_from_.count[i]) continue;
+            if (!has_to_wait_for(p.waits_for)) resume(i);
+            again |= p.is == state::waiting && p.position < started_from_.count[i];
         }
     }
+}
+
+bool runtime::has_to_wait_for(event_id w) const {
+    return w != initial && processes_[w.process].position <= w.index &&
+           processes_[w.process].is == state::waiting;
 }
 
 bool runtime::complete() const {
@@ -136,12 +142,12 @@ answer runtime::perform(const request& r, const place& at) {
 answer runtime::replay(process& p, const request& r, const place& at) {
     const event_id id{static_cast<std::uint16_t>(self_), p.position};
     const event& e = g()[id];
-    end_if_dead(p);
+    end_if_dead(p, e);
     if (e.what != r.what || e.loc != r.loc || e.operation != r.operation || e.size != r.size ||
         e.condition != r.condition || e.operand != r.operand || e.expected != r.expected)
         differs(p, e, r, at);
     if (e.reads() && e.rf.process != self_) wait_for(e.rf);
-    return done(p, id);
+    return done(p, e, id);
 }
 
 answer runtime::await(const request& r, const place& at) {
@@ -151,8 +157,7 @@ answer runtime::await(const request& r, const place& at) {
 }
 
 // Goes past the event, and the rest of a read-modify-write with it.
-answer runtime::done(process& p, event_id id) {
-    const event& e = g()[id];
+answer runtime::done(process& p, const event& e, event_id id) {
     const answer a{e.val, succeeds(e)};
     p.position = static_cast<std::uint16_t>(id.index + 1);
     if (a.succeeded)
@@ -164,9 +169,10 @@ answer runtime::done(process& p, event_id id) {
 }
 
 void runtime::wait_for(event_id w) {
-    while (w != initial && processes_[w.process].position <= w.index &&
-           processes_[w.process].is == state::waiting)
+    while (has_to_wait_for(w)) {
+        processes_[self_].waits_for = w;
         leave(state::waiting);
+    }
 }
 
 // All that the graph knows of this process has been replayed: waits for the second phase.
@@ -174,12 +180,8 @@ void runtime::reach_the_end_of_the_graph() {
     while (!forward_ && !on_turn()) leave(state::waiting);
 }
 
-bool runtime::at_its_death(const process& p) const {
-    return g()[{static_cast<std::uint16_t>(self_), p.position}].has(crash);
-}
-
-void runtime::end_if_dead(const process& p) {
-    if (!at_its_death(p)) return;
+void runtime::end_if_dead(const process& p, const event& next) {
+    if (!next.has(crash)) return;
     if (trace_ != nullptr) note({static_cast<std::uint16_t>(self_), p.position});
     leave(state::crashed);
     std::terminate();
@@ -219,7 +221,8 @@ answer runtime::extend(process& p, const request& r, const place& at) {
     e.expected = r.expected;
     if (r.what == kind::write) e.val = r.operand;
     if (const event* const twin = search_->differs_from_twin(self_, e)) not_identical(e, *twin);
-    return done(p, search_->add(self_, e));
+    const event_id id = search_->add(self_, e);
+    return done(p, g()[id], id);
 }
 
 // A death matters to the others only where it comes after something that they can see, so that
@@ -327,7 +330,7 @@ void runtime::add_pause(std::uint8_t flags) {
     p.pause_is_new = false;
     if (p.position < g().length(self_)) {
         const event& e = g()[{static_cast<std::uint16_t>(self_), p.position}];
-        end_if_dead(p);
+        end_if_dead(p, e);
         if (e.what != kind::pause) {
             request r;
             r.what = kind::pause;

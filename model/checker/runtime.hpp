@@ -150,6 +150,7 @@ private:
         fiber context;
         state is = state::finished;
         std::uint16_t position = 0;  // events done in this run
+        event_id waits_for = initial;  // this write, which another one is to replay
         const body* run = nullptr;
         runtime* owner = nullptr;
         bool pausing = false;
@@ -171,7 +172,7 @@ private:
     [[nodiscard]] bool wakes_by_itself(process& p);
     void note(event_id id);
     void note(const race_detector::access& a, cell_id c, std::uint32_t offset);
-    void end_if_dead(const process& p);
+    void end_if_dead(const process& p, const event& next);
     static void enter(void* argument);
     void resume(std::size_t p);
     void leave(state how);
@@ -181,13 +182,13 @@ private:
     void block_if(process& p, bool same_state);
     void changes(process& p) { p.changed = p.lap_changed = true; }
     void look_for_changes(process& p);
-    [[nodiscard]] bool at_its_death(const process& p) const;
     void start_event(process& p);
 
-    [[nodiscard]] const graph& g() const noexcept { return search_->current(); }
+    [[nodiscard]] const graph& g() const noexcept { return *graph_; }
     answer replay(process& p, const request& r, const place& at);
     answer extend(process& p, const request& r, const place& at);
-    answer done(process& p, event_id id);
+    answer done(process& p, const event& e, event_id id);
+    [[nodiscard]] bool has_to_wait_for(event_id w) const;
     void wait_for(event_id w);
     void reach_the_end_of_the_graph();
     void offer_crash();
@@ -200,11 +201,12 @@ private:
     [[noreturn]] void differs(const process& p, const event& expected, const request& r,
                               const place& at);
 
-    static thread_local runtime* current_;
+    static constinit thread_local runtime* current_;
 
     std::vector<process> processes_;
     std::size_t self_ = 0;
     search* search_ = nullptr;
+    const graph* graph_ = nullptr;  // of this run
     bool forward_ = false;
     run_options options_;
     site_table* sites_table_;

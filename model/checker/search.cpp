@@ -1,6 +1,7 @@
 #include "search.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "mutant.hpp"
 
@@ -12,9 +13,28 @@ search::search(std::size_t processes, const location_table& locations, const rul
       processes_(processes),
       symmetry_(r.identical),
       keeps_order_(symmetry_.in_use()) {
-    stack_.push_back({new_graph(), {}});
+    push(new_graph());
 }
 search::~search() = default;
+
+void search::push(std::unique_ptr<graph> copy) {
+    top_ = copy.get();
+    std::vector<item> items;
+    if (!spare_items_.empty()) {
+        items = std::move(spare_items_.back());
+        spare_items_.pop_back();
+    }
+    stack_.push_back({std::move(copy), std::move(items)});
+}
+
+void search::pop() {
+    execution& last = stack_.back();
+    last.items.clear();
+    spare_graphs_.push_back(std::move(last.g));
+    spare_items_.push_back(std::move(last.items));
+    stack_.pop_back();
+    top_ = stack_.empty() ? nullptr : stack_.back().g.get();
+}
 
 std::unique_ptr<graph> search::new_graph() {
     if (spare_graphs_.empty()) return std::make_unique<graph>(processes_, *locations_);
@@ -232,20 +252,30 @@ void search::revisit_from(event_id a) {
     for (std::size_t p = 0; p < g().processes(); ++p)
         kept.count[p] = static_cast<std::uint16_t>(g().length(p));
     kept.count[a.process] = a.index;
+    // The youngest that is left of each process, or 0.
+    std::array<stamp, max_processes> youngest;
+    const auto look_at = [&](std::size_t p) {
+        const std::uint16_t n = kept.count[p];
+        youngest[p] = n <= prefix.count[p] ? 0
+                                           : g()[{static_cast<std::uint16_t>(p),
+                                                  static_cast<std::uint16_t>(n - 1)}]
+                                                 .at;
+    };
+    for (std::size_t p = 0; p < g().processes(); ++p) look_at(p);
     for (;;) {
-        event_id e = initial;
-        for (std::uint16_t p = 0; p < g().processes(); ++p) {
-            if (kept.count[p] <= prefix.count[p]) continue;
-            const event_id tail{p, static_cast<std::uint16_t>(kept.count[p] - 1)};
-            if (e == initial || g()[tail].at > g()[e].at) e = tail;
-        }
-        if (e == initial) return;
+        const auto from = youngest.begin();
+        const auto latest =
+            std::max_element(from, from + static_cast<std::ptrdiff_t>(g().processes()));
+        if (*latest == 0) return;
+        const auto p = static_cast<std::uint16_t>(latest - from);
+        const event_id e{p, static_cast<std::uint16_t>(kept.count[p] - 1)};
         const bool maximal = maximally_added(e, prefix);
         if (maximal || is(mutant::revisit_stale_reads))
             if (g()[e].reads() && g()[e].loc == g()[a].loc) offer(a, e, kept);
         // Every older read would remove e as well, which the search would not add again like that.
         if (!maximal && !is(mutant::skip_instead_of_stop)) return;
-        --kept.count[e.process];
+        --kept.count[p];
+        look_at(p);
     }
 }
 
@@ -305,8 +335,10 @@ bool search::maximally_added(event_id id, const clock& prefix) const {
     if (e.writes()) {
         // Read by an older read: then e was itself a revisit, and not added here.
         if (!is(mutant::delete_read_writes))
-            for (const event_id r : g.of(e.loc).reads)
-                if (g[r].rf == id && g[r].at < e.at) return false;
+            for (const event_id r : g.of(e.loc).reads) {
+                if (g[r].at > e.at) break;  // the reads are in the order of their stamps
+                if (g[r].rf == id) return false;
+            }
     } else {
         w = e.rf;
         // A source that is younger is deleted as well, and fails the test above; so this line
@@ -351,18 +383,16 @@ stamp search::fork_of(const item& it) const {
 void search::share_out() {
     if (stack_.empty()) return;
     auto& items = stack_.back().items;  // the fresh ones are the last of these
-    const auto first = items.end() - static_cast<std::ptrdiff_t>(fresh_);
-    for (stamp from = 0; fresh_ > 0;) {
-        stamp at = ~stamp{0};
-        for (auto it = first; it != items.end(); ++it)
-            if (fork_of(*it) >= from) at = std::min(at, fork_of(*it));
-        const auto here = [&](const item& it) { return fork_of(it) == at; };
-        const auto ways = static_cast<std::size_t>(std::count_if(first, items.end(), here));
-        share_ /= static_cast<double>(ways + 1);
-        for (auto it = first; it != items.end(); ++it)
-            if (here(*it)) it->share = share_;
-        fresh_ -= ways;
-        from = at + 1;
+    forks_.clear();
+    for (std::size_t i = items.size() - fresh_; i < items.size(); ++i)
+        forks_.emplace_back(fork_of(items[i]), &items[i]);
+    fresh_ = 0;
+    std::sort(forks_.begin(), forks_.end());
+    for (auto from = forks_.begin(); from != forks_.end();) {
+        auto to = from;
+        while (to != forks_.end() && to->first == from->first) ++to;
+        share_ /= static_cast<double>(to - from + 1);
+        for (; from != to; ++from) from->second->share = share_;
     }
     explored_ += share_;
     share_ = 0;
@@ -373,9 +403,7 @@ bool search::backtrack() {
         share_out();
         auto& items = stack_.back().items;
         if (items.empty()) {
-            spare_graphs_.push_back(std::move(stack_.back().g));
-            spare_items_.push_back(std::move(items));
-            stack_.pop_back();
+            pop();
             continue;
         }
         const item it = items.back();
@@ -430,12 +458,7 @@ bool search::apply_revisit(const item& it) {
     copy->restrict(g(), kept);
     copy->unplace(it.with);
     copy->place(it.with, copy->write(it.after, (*copy)[it.with].loc).mo);
-    std::vector<item> items;
-    if (!spare_items_.empty()) {
-        items = std::move(spare_items_.back());
-        spare_items_.pop_back();
-    }
-    stack_.push_back({std::move(copy), std::move(items)});
+    push(std::move(copy));
     ++stats_.revisits;
     stats_.peak_graphs = std::max(stats_.peak_graphs, stack_.size());
 
@@ -485,7 +508,7 @@ void search::follow(guide* choices) {
 }
 
 void search::go_on_from(const graph& from) {
-    while (stack_.size() > 1) stack_.pop_back();
+    while (stack_.size() > 1) pop();
     g() = from;
     stack_.back().items.clear();
     items_ = fresh_ = 0;
@@ -551,10 +574,10 @@ std::unique_ptr<search::task> search::split() {
 }
 
 bool search::start(task t) {
-    stack_.clear();
+    while (!stack_.empty()) pop();
     items_ = fresh_ = 0;
     share_ = t.it.share;
-    stack_.push_back({std::make_unique<graph>(std::move(t.g)), {}});
+    push(std::make_unique<graph>(std::move(t.g)));
     const bool consistent = apply(t.it);
     if (!consistent) ++stats_.rejected;
     return consistent;

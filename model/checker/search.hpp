@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "graph.hpp"
@@ -45,7 +46,7 @@ public:
     search(const search&) = delete;
     search& operator=(const search&) = delete;
 
-    [[nodiscard]] const graph& current() const noexcept { return *stack_.back().g; }
+    [[nodiscard]] const graph& current() const noexcept { return *top_; }
     [[nodiscard]] const rules& allowed() const noexcept { return rules_; }
 
     // --- the program runs: add an event of this process, as `like` describes it, to the graph.
@@ -125,7 +126,9 @@ private:
         std::vector<item> items;
     };
 
-    [[nodiscard]] graph& g() noexcept { return *stack_.back().g; }
+    [[nodiscard]] graph& g() noexcept { return *top_; }
+    void push(std::unique_ptr<graph> copy);
+    void pop();
     // Leaves an item, to be taken when the graph has been cut back to what it is now.
     void later(item it);
 
@@ -171,11 +174,13 @@ private:
     const location_table* locations_;
     std::size_t processes_;
     std::vector<execution> stack_;
+    graph* top_ = nullptr;  // of the stack
     std::vector<std::unique_ptr<graph>> spare_graphs_;
     std::vector<std::vector<item>> spare_items_;
     std::size_t items_ = 0;
     std::size_t fresh_ = 0;  // of them: left since the last was taken
     double share_ = 1;       // what they share
+    std::vector<std::pair<stamp, item*>> forks_;
     double explored_ = 0;
     sc_test sc_;
     symmetry symmetry_;
