@@ -94,8 +94,7 @@ void note_edges(const checker::graph& g, std::set<checker::site_id>& through) {
             const checker::event& e = g[w];
             if (checker::releases(e.ord)) through.insert(e.site);
             if (e.fenced > 0)
-                through.insert(
-                    g[{w.process, static_cast<std::uint16_t>(e.fenced - 1)}].site);
+                through.insert(g[{w.process, static_cast<std::uint16_t>(e.fenced - 1)}].site);
             if (!e.has(checker::rmw)) break;
             w = g.before(w)->rf;  // the release sequence goes on through a read-modify-write
         }

@@ -179,9 +179,7 @@ checker::location_id environment::new_word(std::size_t offset, std::size_t size,
     const auto id =
         words_->find(segment, static_cast<std::uint32_t>(offset), static_cast<std::uint8_t>(size),
                      first, clash, holds_[offset] == contents::leftovers);
-    if (id == checker::location_table::none && clash == id)
-        fail(checker::verdict::misuse, "the scenario shares more words than the checker's " +
-                                           std::to_string(checker::location_table::capacity));
+    if (id == checker::location_table::none && clash == id) refuse_more_words();
     claim(offset, size, use::word, id, from);
     return id;
 }
@@ -197,10 +195,17 @@ checker::cell_id environment::cell_at(std::size_t offset, std::size_t size,
 checker::location_id environment::sleepers_of(std::size_t offset) {
     checker::location_id& known = uses_[offset].sleepers;
     checker::location_id clash = 0;
+    // One for each futex word, and these may be neighbours: of one byte.
     if (known == checker::location_table::none)
         known = words_->find(checker::sleep_segment + segment, static_cast<std::uint32_t>(offset),
-                             8, 0, clash);
+                             1, 0, clash);
+    if (known == checker::location_table::none) refuse_more_words();
     return known;
+}
+
+void environment::refuse_more_words() {
+    fail(checker::verdict::misuse, "the scenario shares more words than the checker's " +
+                                       std::to_string(checker::location_table::capacity));
 }
 
 // --- accesses --------------------------------------------------------------------------------------

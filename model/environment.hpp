@@ -103,6 +103,7 @@ private:
     [[nodiscard]] checker::cell_id cell_at(std::size_t offset, std::size_t size,
                                            const checker::place& from);
     [[nodiscard]] checker::location_id sleepers_of(std::size_t offset);
+    void refuse_more_words();
     void claim(std::size_t offset, std::size_t size, use what, std::uint32_t id,
                const checker::place& from);
     checker::answer access_directly(std::size_t offset, const checker::request& what,

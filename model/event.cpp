@@ -140,7 +140,7 @@ std::vector<test> event_tests() {
     using checker::verdict;
     return {
         {"event/who_waits_is_woken", wait_for_changes<event, 1, 1>, {verdict::verified, 6}},
-        {"event/two_who_wait_are_woken", wait_for_changes<event, 2, 1>, {verdict::verified, 144}},
+        {"event/two_who_wait_are_woken", wait_for_changes<event, 2, 1>, {verdict::verified, 147}},
         {"event/waits_for_two_changes_of_two",
          wait_for_changes<event, 1, 2>,
          {verdict::verified, 434}},
@@ -152,7 +152,7 @@ std::vector<test> event_tests() {
          one_spurious_wake()},
         {"event/a_dead_waiter_keeps_no_other_asleep",
          wait_for_changes<event, 2, 1>,
-         {verdict::verified, 557},
+         {verdict::verified, 569},
          one_death(6)},
         {"event/of_two_notifiers_one_may_die",
          wait_for_changes<event, 1, 2, 1>,

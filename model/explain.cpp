@@ -153,8 +153,7 @@ private:
         int& mine = numbers_[id.process][id.index];
         if (e.what == kind::point && !e.has(checker::crash)) return;
         if (is_second_half(id)) {  // one line for both halves
-            const std::size_t first = id.index - (g_.before(id)->has(checker::inner) ? 2u : 1u);
-            mine = numbers_[id.process][first];
+            mine = numbers_[id.process][id.index - 1u];
             if (mine != nothing) at(mine).value += ", = " + number(e.val);
             return;
         }

@@ -45,8 +45,7 @@ struct alignas(16) clock {
         known = std::max(known, static_cast<std::uint16_t>(e.index + 1));
     }
     void join(const clock& other) noexcept {
-        for (std::size_t p = 0; p < lanes; ++p)
-            count[p] = std::max(count[p], other.count[p]);
+        for (std::size_t p = 0; p < lanes; ++p) count[p] = std::max(count[p], other.count[p]);
     }
     [[nodiscard]] bool empty() const noexcept { return *this == clock{}; }
 

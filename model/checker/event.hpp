@@ -53,7 +53,7 @@ enum class op : std::uint8_t {
     bit_xor,
     compare_exchange,
     // The queue of sleepers of a futex word, oldest first, four bits per process (process + 1).
-    sleep,  // append the operand, if the word itself still holds `expected` (a third event)
+    sleep,  // append the operand, if the futex word, read just before, holds `expected`
     wake,   // remove the `operand` oldest
     leave,  // remove process `operand`, wherever it is
 };
@@ -68,7 +68,7 @@ enum flag : std::uint8_t {
     failed = 4,  // and did so
     crash = 8,   // this write is the death of its process, and its last event
     stuck = 16,  // a pause after which the process would only repeat itself
-    inner = 32,  // the read of the futex word between the halves of a sleep
+    inner = 32,  // the read of the futex word just before a sleep, and as if in the middle of it
     woken = 64,  // this point is the end of a sleep that nobody ended
     lap = 128,   // this pause is the end of a lap of an await: the process said what it waits for
 };
@@ -85,9 +85,8 @@ struct event {
     stamp at = 0;
     event_id rf = initial;  // reads: the write read from
     location_id loc = 0;
-    location_id word = 0;  // sleep: the futex word whose sleepers `loc` holds
     site_id site = 0;
-    std::uint16_t mo = 0;  // writes: position in the modification order
+    std::uint16_t mo = 0;      // writes: position in the modification order
     std::uint16_t fenced = 0;  // events of its process up to the latest release fence
     kind what = kind::point;
     op operation = op::none;

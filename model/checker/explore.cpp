@@ -132,6 +132,7 @@ private:
     bool account(const search& s, runtime& r, result& mine) {
         ++mine.runs;
         const std::uint64_t runs = count_run(mine);
+        if (s.dead_end()) return !reached_a_bound(runs, mine);
         if (!r.failed() && !r.complete()) {
             for (std::size_t p = 0; p < processes_; ++p)
                 if (r.state_of(p) == runtime::state::bounded) note_event_bound(s.current(), p);

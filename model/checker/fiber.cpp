@@ -7,13 +7,6 @@
 #include <cstdint>
 #include <system_error>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ASSAY_FIBER_ASAN
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASSAY_FIBER_ASAN
-#endif
-#endif
 #if defined(ASSAY_FIBER_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -70,27 +63,21 @@ void fiber::begin(void* self) {
     f.entry_(f.argument_);
 }
 
-void fiber::resume() {
 #if defined(ASSAY_FIBER_ASAN)
+void fiber::resume() {
     void* keep = nullptr;
     before_switch(&keep, stack_, stack_bytes);
-#endif
     switch_in();
-#if defined(ASSAY_FIBER_ASAN)
     after_switch(keep, nullptr, nullptr);
-#endif
 }
 
 void fiber::suspend() {
-#if defined(ASSAY_FIBER_ASAN)
     void* keep = nullptr;
     before_switch(&keep, outer_stack, outer_bytes);
-#endif
     switch_out();
-#if defined(ASSAY_FIBER_ASAN)
     after_switch(keep, &outer_stack, &outer_bytes);
-#endif
 }
+#endif
 
 #if defined(__x86_64__)
 
@@ -176,13 +163,7 @@ void fiber::switch_out() { swapcontext(&inside_, &outside_); }
 
 #else
 
-// assay_fiber_switch(void** save, void* load): pushes the registers that a function must preserve,
-// stores the stack pointer in *save, takes `load` as the stack pointer and pops them again.
-// assay_fiber_enter: where a new fiber "returns" to.
-extern "C" {
-void assay_fiber_switch(void** save, void* load);
-void assay_fiber_enter();
-}
+extern "C" void assay_fiber_enter();  // where a new fiber "returns" to
 
 #if defined(__x86_64__)
 
@@ -297,9 +278,6 @@ void fiber::start(void (*entry)(void*), void* argument) {
 }
 
 #endif
-
-void fiber::switch_in() { assay_fiber_switch(&outside_, here_); }
-void fiber::switch_out() { assay_fiber_switch(&here_, outside_); }
 
 #endif
 

@@ -21,6 +21,13 @@
 #if !defined(__x86_64__) && !defined(__aarch64__)
 #include <csetjmp>
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#define ASSAY_FIBER_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASSAY_FIBER_ASAN
+#endif
+#endif
 
 namespace assay::checker {
 
@@ -37,6 +44,12 @@ struct registers {
 
 // Stores the caller's registers, and returns its stack pointer: where its frame ends.
 extern "C" const void* assay_fiber_here(registers* to);
+
+#if !defined(ASSAY_FIBER_UCONTEXT)
+// Pushes the registers that a function must preserve, stores the stack pointer in *save, takes
+// `load` as the stack pointer and pops them again.
+extern "C" void assay_fiber_switch(void** save, void* load);
+#endif
 
 class fiber {
 public:
@@ -77,5 +90,15 @@ private:
     void* outside_ = nullptr;  // stack pointer of the suspended caller of resume
 #endif
 };
+
+// Here, and each in one piece with its caller: a processor predicts no return to another stack.
+#if !defined(ASSAY_FIBER_UCONTEXT)
+inline void fiber::switch_in() { assay_fiber_switch(&outside_, here_); }
+inline void fiber::switch_out() { assay_fiber_switch(&here_, outside_); }
+#endif
+#if !defined(ASSAY_FIBER_ASAN)
+inline void fiber::resume() { switch_in(); }
+inline void fiber::suspend() { switch_out(); }
+#endif
 
 }  // namespace assay::checker

@@ -32,6 +32,10 @@ enum class mutant {
     no_order_of_twins = 22,             // a process may be ahead of one identical to it
     any_choice_of_twins = 23,           // an identical process may choose before the one before it
     symmetry_never_misleads = 24,       // causality against modification order is not noticed
+    sleeps_anyway = 25,                 // falling asleep does not compare the futex word
+    waking_is_deletable = 26,           // a wake for no reason counts as a choice to be undone
+    dies_in_the_queue = 27,             // who wakes by itself can die before it leaves the queue
+    looks_too_early = 28,               // a wake may come between comparing and falling asleep
 };
 
 #if defined(ASSAY_CHECKER_MUTANTS)

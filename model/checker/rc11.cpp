@@ -28,9 +28,7 @@ void derive_write(const graph& g, event_id id, event& e, release_sequence rule) 
         e.message = g[{id.process, static_cast<std::uint16_t>(e.fenced - 1)}].hb;
     if (e.has(rmw) && !is(mutant::no_rmw_release_chain)) {
         // (rf;rmw)* in rs: an RMW carries on the release sequence of the write it reads from.
-        const event* read = g.before(id);
-        if (read->has(inner)) --read;
-        e.message.join(g.source(*read).message);
+        e.message.join(g.source(*g.before(id)).message);
     }
     if (rule == release_sequence::rc11) {
         // [W];(po|loc)?;[W]: what our latest release write of this location sent goes on. What

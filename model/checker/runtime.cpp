@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "allocations.hpp"
+#include "mutant.hpp"
 
 namespace assay::checker {
 
@@ -61,7 +62,7 @@ void runtime::run(search& s, std::span<const body> bodies, std::span<const std::
     if (guide_ != nullptr) return follow_guide();
     // Forward.
     forward_ = true;
-    for (std::size_t i = 0; i < processes_.size() && !failed_; ++i)
+    for (std::size_t i = 0; i < processes_.size() && !failed_ && !s.dead_end(); ++i)
         if (processes_[i].is == state::waiting) resume(i);
 }
 
@@ -78,7 +79,7 @@ void runtime::replay_graph() {
     }
 }
 
-bool runtime::has_to_wait_for(event_id w) const {
+inline bool runtime::has_to_wait_for(event_id w) const {
     return w != initial && processes_[w.process].position <= w.index &&
            processes_[w.process].is == state::waiting;
 }
@@ -104,7 +105,7 @@ void runtime::resume(std::size_t i) {
 }
 
 // Suspends the running process. Returns only if it is state::waiting and resumed.
-void runtime::leave(state how) {
+inline void runtime::leave(state how) {
     process& p = processes_[self_];
     p.is = how;
     p.context.suspend();
@@ -139,7 +140,7 @@ answer runtime::perform(const request& r, const place& at) {
     return extend(p, r, at);
 }
 
-answer runtime::replay(process& p, const request& r, const place& at) {
+inline answer runtime::replay(process& p, const request& r, const place& at) {
     const event_id id{static_cast<std::uint16_t>(self_), p.position};
     const event& e = g()[id];
     end_if_dead(p, e);
@@ -157,18 +158,17 @@ answer runtime::await(const request& r, const place& at) {
 }
 
 // Goes past the event, and the rest of a read-modify-write with it.
-answer runtime::done(process& p, const event& e, event_id id) {
+inline answer runtime::done(process& p, const event& e, event_id id) {
     const answer a{e.val, succeeds(e)};
     p.position = static_cast<std::uint16_t>(id.index + 1);
-    if (a.succeeded)
-        p.position = static_cast<std::uint16_t>(p.position + (e.operation == op::sleep ? 2 : 1));
+    if (a.succeeded) ++p.position;
     if (e.writes() || a.succeeded) changes(p);
     for (; trace_ != nullptr && id.index < p.position; ++id.index) note(id);
     if (e.reads() && e.rf == initial) check_written(e);
     return a;
 }
 
-void runtime::wait_for(event_id w) {
+inline void runtime::wait_for(event_id w) {
     while (has_to_wait_for(w)) {
         processes_[self_].waits_for = w;
         leave(state::waiting);
@@ -180,7 +180,7 @@ void runtime::reach_the_end_of_the_graph() {
     while (!forward_ && !on_turn()) leave(state::waiting);
 }
 
-void runtime::end_if_dead(const process& p, const event& next) {
+inline void runtime::end_if_dead(const process& p, const event& next) {
     if (!next.has(crash)) return;
     if (trace_ != nullptr) note({static_cast<std::uint16_t>(self_), p.position});
     leave(state::crashed);
@@ -205,37 +205,44 @@ void runtime::start_event(process& p) {
 
 answer runtime::extend(process& p, const request& r, const place& at) {
     start_event(p);
-    const auto& s = sites_.find(at, r.what, r.operation, r.success, r.failure);
+    // The look of a sleep is at the place of the sleep, and has no order to be weakened.
+    const bool looks = (r.flags & inner) != 0;
+    const auto& s = looks ? sites_.find(at, r.what, op::sleep, order::acq_rel, order::relaxed)
+                          : sites_.find(at, r.what, r.operation, r.success, r.failure);
     event e;
     e.what = r.what;
     e.operation = r.operation;
     e.condition = r.condition;
-    e.success = s.success;
+    e.success = looks ? order::relaxed : s.success;
     e.failure = s.failure;
     e.size = r.size;
     e.flags = r.flags;
     e.loc = r.loc;
-    e.word = r.word;
     e.site = s.id;
     e.operand = r.operand;
     e.expected = r.expected;
     if (r.what == kind::write) e.val = r.operand;
     if (const event* const twin = search_->differs_from_twin(self_, e)) not_identical(e, *twin);
     const event_id id = search_->add(self_, e);
+    if (search_->dead_end()) block();
     return done(p, g()[id], id);
 }
 
 // A death matters to the others only where it comes after something that they can see, so that
 // is where it is offered: at the start, and after each write (atomic or plain). One who sleeps
-// leaves the queue when it dies, as if it had died before; but once woken, it has used up a wake.
+// leaves the queue when it dies, as if it had died before, and so does one who has woken by itself
+// and not yet left it; but once woken, it has used up a wake.
 bool runtime::can_die_here() const {
     if (search_->allowed().crashes == 0) return false;
     const event* const last = g().last(self_);
     const bool asleep = last != nullptr && last->operation == op::sleep && last->writes() &&
                         queued(last->val, self_);
     const bool woken_up = last != nullptr && last->condition == until::not_queued && !blocks(*last);
-    return last == nullptr || (last->writes() && !asleep) || last->what == kind::point ||
-           woken_up || search_->allowed().crash_at_every_event;
+    const bool in_queue =
+        asleep || (last != nullptr && last->has(woken) && !is(mutant::dies_in_the_queue));
+    return last == nullptr || (last->writes() && !in_queue) ||
+           (last->what == kind::point && !in_queue) || woken_up ||
+           search_->allowed().crash_at_every_event;
 }
 
 void runtime::offer_crash() {
@@ -468,27 +475,32 @@ void runtime::check_race(race_detector::outcome o, const race_detector::access& 
 // --- the futex ---------------------------------------------------------------------------------
 // The sleepers of a word are a location of their own: a queue as a value, and each call one
 // read-modify-write of it, as each takes the lock of the kernel's queue once. A sleep compares the
-// futex word in between, so no wake can come between comparing and falling asleep.
+// futex word with the lock held, so no wake can come between comparing and falling asleep. In the
+// graph the look at the word comes first, as an event of its own; the search sees to it that it was
+// not too early (search::looked_in_time).
 
 bool runtime::sleep(location_id sleepers, location_id word, value seen, bool timed,
                     const place& at) {
     process& p = processes_[self_];
     if (self_ > 14) stop(verdict::misuse, "only the first 15 processes can sleep");
+    request look;
+    look.flags = inner;
+    look.size = g().table()[word].size;
+    look.loc = word;
+    look.expected = seen;
+    perform(look, at);
+
     request r;
-    r.what = kind::read;
     r.flags = rmw;
     r.operation = op::sleep;
     r.success = order::acq_rel;
     r.loc = sleepers;
-    r.word = word;
     r.operand = self_;
     r.expected = seen;
     perform(r, at);
-    const event_id look{static_cast<std::uint16_t>(self_),
-                        static_cast<std::uint16_t>(p.position - 2)};
-    wait_for(g()[look].rf);
-    if (g()[look].rf == initial) check_written(g()[look]);
-    if (g()[look].val != seen) return true;
+    const event_id looked{static_cast<std::uint16_t>(self_),
+                          static_cast<std::uint16_t>(p.position - 3)};
+    if (g()[looked].val != seen) return true;
 
     request leave_queue = r;
     leave_queue.operation = op::leave;

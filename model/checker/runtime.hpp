@@ -42,7 +42,6 @@ struct request {
     std::uint8_t size = 8;
     std::uint8_t flags = 0;
     location_id loc = 0;
-    location_id word = 0;
     value operand = 0;
     value expected = 0;
 };
@@ -149,7 +148,7 @@ private:
     struct process {
         fiber context;
         state is = state::finished;
-        std::uint16_t position = 0;  // events done in this run
+        std::uint16_t position = 0;    // events done in this run
         event_id waits_for = initial;  // this write, which another one is to replay
         const body* run = nullptr;
         runtime* owner = nullptr;

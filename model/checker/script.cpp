@@ -46,8 +46,7 @@ script::script(const graph& g) : sum_(checksum(g)) {
     };
     // The rest of a read-modify-write comes with its first event.
     const auto size_at = [&](event_id id) -> std::uint16_t {
-        if (!g[id].reads() || !succeeds(g[id])) return 1;
-        return g[id].operation == op::sleep ? 3 : 2;
+        return g[id].reads() && succeeds(g[id]) ? 2 : 1;
     };
     for (bool more = true; more;) {
         more = false;

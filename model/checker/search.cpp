@@ -137,9 +137,33 @@ event_id search::add_read(std::size_t process, const event& like) {
     set_source(r, mo[choice(bound, last)]);
     if (guide_ != nullptr && guide_->fails())
         static_cast<void>(apply_failure({item::type::fail, r, {}, {}, 0, 0}));
+    if (!looked_in_time(r)) {
+        // What it might read instead is taken: the items above lead to where it is not.
+        dead_end_ = true;
+        if (guide_ != nullptr) guide_->misfit("compares what it knows to be overwritten", true);
+        return r;
+    }
     if (!complete_rmw(process) && guide_ != nullptr)
         guide_->misfit("cannot write where it is to", true);
     return r;
+}
+
+// The look of a sleep stands before its read-modify-write of the queue, but happens with that in
+// its hands: it must not have missed what the process learns from the queue. (After it, at the read's
+// place, it could not be revisited by a write of one who has not yet run: the search needs both
+// halves of a read-modify-write side by side, or it takes the queue from an older call too late.)
+bool search::looked_in_time(event_id r) const {
+    const event& e = current()[r];
+    if (e.operation != op::sleep || !e.reads() || is(mutant::looks_too_early)) return true;
+    const event& look = *current().before(r);
+    return coherence_bound(current(), look.loc, e.hb) <= current().source(look).mo;
+}
+
+// Makes the look of a sleep see the latest.
+void search::look_again(event_id r) {
+    const event_id look{r.process, static_cast<std::uint16_t>(r.index - 1)};
+    set_source(look, g().of(g()[look].loc).mo.back());
+    set_source(r, g()[r].rf);
 }
 
 event_id search::add_write(std::size_t process, const event& like) {
@@ -192,25 +216,10 @@ void search::set_source(event_id r, event_id w) {
         later({item::type::fail, r, {}, {}, 0, 0});
 }
 
-// Adds what follows, by itself and at once, if the last event of the process is the read half of
-// a read-modify-write: its write half and, for a sleep, the read of the futex word before that.
-// False if the graph is then inconsistent.
+// Adds the write half, by itself and at once, if the last event of the process is the read half of
+// a read-modify-write. False if the graph is then inconsistent.
 bool search::complete_rmw(std::size_t process) {
-    event_id r = g().last_id(process);
-    if (g()[r].operation == op::sleep) {
-        const event read = g()[r];
-        event look;
-        look.what = kind::read;
-        look.flags = inner;
-        look.loc = read.word;
-        look.site = read.site;
-        look.expected = read.expected;
-        look.size = (*locations_)[read.word].size;
-        add_read(process, look);  // and completes it
-        return g().placed(g().last_id(process)) && consistent();
-    }
-    const bool sleeps = g()[r].has(inner);
-    if (sleeps) --r.index;
+    const event_id r = g().last_id(process);
     const event read = g()[r];
     if (!succeeds(read)) return true;
 
@@ -222,7 +231,8 @@ bool search::complete_rmw(std::size_t process) {
     half.size = read.size;
     half.site = read.site;
     half.ord = half.success = read.ord;
-    const bool stays_awake = sleeps && g().last(process)->val != read.expected;
+    const bool stays_awake = read.operation == op::sleep && g().before(r)->val != read.expected &&
+                             !is(mutant::sleeps_anyway);
     half.val = stays_awake ? read.val
                            : truncate(result_of(read.operation, read.val, read.operand), read.size);
     const event_id w = g().append(process, half);
@@ -256,10 +266,10 @@ void search::revisit_from(event_id a) {
     std::array<stamp, max_processes> youngest;
     const auto look_at = [&](std::size_t p) {
         const std::uint16_t n = kept.count[p];
-        youngest[p] = n <= prefix.count[p] ? 0
-                                           : g()[{static_cast<std::uint16_t>(p),
-                                                  static_cast<std::uint16_t>(n - 1)}]
-                                                 .at;
+        youngest[p] =
+            n <= prefix.count[p]
+                ? 0
+                : g()[{static_cast<std::uint16_t>(p), static_cast<std::uint16_t>(n - 1)}].at;
     };
     for (std::size_t p = 0; p < g().processes(); ++p) look_at(p);
     for (;;) {
@@ -300,9 +310,7 @@ void search::offer(event_id a, event_id e, const clock& kept) {
     const auto& mo = g().of(loc).mo;
     std::size_t to = mo.size() - 1;
     if (g()[a].has(rmw)) {  // has one place only
-        const event* read = g().before(a);
-        if (read->has(inner)) --read;
-        const std::size_t position = g().source(*read).mo;
+        const std::size_t position = g().source(*g().before(a)).mo;
         if (position < from) return;
         from = to = position;
     }
@@ -323,7 +331,7 @@ bool search::maximally_added(event_id id, const clock& prefix) const {
     const event& e = g[id];
     if (e.has(crash) && !is(mutant::crash_is_deletable)) return false;
     if (e.has(failed) && !is(mutant::spurious_is_deletable)) return false;
-    if (e.has(woken)) return false;
+    if (e.has(woken) && !is(mutant::waking_is_deletable)) return false;
     if (!e.accesses()) return true;
 
     const bool ignore_prefix = is(mutant::maximal_ignores_prefix);
@@ -399,6 +407,7 @@ void search::share_out() {
 }
 
 bool search::backtrack() {
+    dead_end_ = false;
     while (!stack_.empty()) {
         share_out();
         auto& items = stack_.back().items;
@@ -438,7 +447,7 @@ bool search::apply(const item& it) {
 bool search::apply_read(const item& it) {
     set_source(it.at, it.with);
     // An inconsistent graph explores nothing, not even what the write half would revisit.
-    return consistent() && complete_rmw(it.at.process);
+    return looked_in_time(it.at) && consistent() && complete_rmw(it.at.process);
 }
 
 bool search::apply_write(const item& it) {
@@ -463,6 +472,7 @@ bool search::apply_revisit(const item& it) {
     stats_.peak_graphs = std::max(stats_.peak_graphs, stack_.size());
 
     set_source(it.at, it.with);
+    if (!looked_in_time(it.at)) return false;
     if (!is(mutant::no_psc_after_revisit) && !consistent()) return false;
     return complete_rmw(it.at.process);
 }
@@ -505,6 +515,7 @@ void search::follow(guide* choices) {
     keeps_order_ = false;  // it says who does what
     stack_.back().items.clear();
     items_ = fresh_ = 0;
+    dead_end_ = false;
 }
 
 void search::go_on_from(const graph& from) {
@@ -521,6 +532,7 @@ void search::read_by_chance(event_id r, std::size_t bound, std::size_t last) {
     for (;;) {
         const std::size_t p = guide_->choose(bound, last);
         set_source(r, g().of(loc).mo[p]);
+        if (p == last && !looked_in_time(r)) look_again(r);
         if (p == last || consistent()) {
             const bool may_fail =
                 g()[r].has(weak) && succeeds(g()[r]) &&
@@ -575,6 +587,7 @@ std::unique_ptr<search::task> search::split() {
 
 bool search::start(task t) {
     while (!stack_.empty()) pop();
+    dead_end_ = false;
     items_ = fresh_ = 0;
     share_ = t.it.share;
     push(std::make_unique<graph>(std::move(t.g)));

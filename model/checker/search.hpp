@@ -81,6 +81,9 @@ public:
     void die(std::size_t process);             // now, instead of what the process would add
     void wake_by_itself(std::size_t process);  // the process, which sleeps
 
+    // What was added last is not consistent, whatever it reads: the run is in vain.
+    [[nodiscard]] bool dead_end() const noexcept { return dead_end_; }
+
     // --- the program has ended: go to the next graph. False: there is none left.
     [[nodiscard]] bool backtrack();
 
@@ -152,6 +155,8 @@ private:
     void set_source(event_id r, event_id w);
     [[nodiscard]] bool complete_rmw(std::size_t process);
     [[nodiscard]] bool consistent() { return sc_(g()); }
+    [[nodiscard]] bool looked_in_time(event_id r) const;
+    void look_again(event_id r);
 
     void revisit_from(event_id a);
     void offer(event_id a, event_id e, const clock& kept);
@@ -184,6 +189,7 @@ private:
     double explored_ = 0;
     sc_test sc_;
     symmetry symmetry_;
+    bool dead_end_ = false;
     bool keeps_order_;  // among identical processes
     bool symmetry_misleads_ = false;
     guide* guide_ = nullptr;

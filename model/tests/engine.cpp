@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "../checker/explore.hpp"
+#include "../checker/liveness.hpp"
 #include "program.hpp"
 
 namespace assay::proof {
@@ -44,6 +45,11 @@ public:
             mc::location_id clash = 0;
             locations_.push_back(
                 locations.find(0, static_cast<std::uint32_t>(4 * l), 4, unsigned_of(first), clash));
+        }
+        for (int l = 0; has_sleepers(p) && l < count_locations(p); ++l) {
+            mc::location_id clash = 0;
+            locations_.push_back(
+                locations.find(mc::sleep_segment, static_cast<std::uint32_t>(4 * l), 1, 0, clash));
         }
         for (std::size_t t = 0; t < p.threads.size(); ++t) threads_.push_back({this, t, {}});
         for (auto& t : threads_) bodies_.push_back({&body, &t});
@@ -96,6 +102,17 @@ void engine_program::run_thread(mc::runtime& r, thread& t) {
             r.plain(mc::kind::write, static_cast<mc::cell_id>(l), here);
             plain_[l] = step->arg;
             run.done();
+            continue;
+        }
+        if (step->is_futex()) {
+            const auto sleepers = locations_[locations_.size() / 2 + l];
+            if (step->kind == op::wait) {
+                static_cast<void>(
+                    r.sleep(sleepers, locations_[l], unsigned_of(step->arg), false, here));
+                run.done();
+            } else {
+                run.done(r.wake(sleepers, step->arg, here));
+            }
             continue;
         }
         mc::request q;
@@ -203,11 +220,19 @@ mc::process_groups groups(const program& p) {
     return of;
 }
 
+complaint complaint_of(mc::verdict v) {
+    return v == mc::verdict::lost_wake_up      ? complaint::lost_wake_up
+           : v == mc::verdict::blocked_by_dead ? complaint::blocked_by_dead
+           : v == mc::verdict::deadlock        ? complaint::deadlock
+                                               : complaint::nothing;
+}
+
 summary enumerate(const program& p, const visitor& visit) {
     mc::settings how;
     if (p.reduce) how.allowed.identical = groups(p);
     how.allowed.crashes = p.crashes;
     how.allowed.spurious_failures = p.spurious_failures;
+    how.allowed.spurious_wakes = p.spurious_wakes;
     how.running.crash_between_plain_writes = false;
     how.check_liveness = false;
     summary out;
@@ -221,12 +246,14 @@ summary enumerate(const program& p, const visitor& visit) {
         return owned;
     };
     const auto watch = [&](const mc::search& s, const mc::runtime& r) {
-        const execution x = made->describe(s.current(), r);
+        execution x = made->describe(s.current(), r);
         if (x.is_complete()) {
             ++out.complete;
         } else {
             ++out.blocked;
-            if (!x.is_stuck()) return;
+            const auto complains = mc::classify(s.current(), r);
+            if (complains) x.verdict = complaint_of(complains->what);
+            if (!x.is_stuck() && !complains) return;
             ++out.stuck;
         }
         found.push_back(x);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -13,6 +14,8 @@ namespace assay::model {
 namespace {
 
 using checker::verdict;
+
+constexpr auto never = std::chrono::steady_clock::time_point::max();
 
 void expect(scenario::body body, verdict what, std::uint64_t executions) {
     const checker::result r = explore(body, {});
@@ -77,6 +80,28 @@ TEST(leftovers, await_that_leftovers_may_end_is_an_uninitialised_read) {
             s.run();
         },
         verdict::uninitialised_read, 0);
+}
+
+TEST(leftovers, sleep_that_compares_with_leftovers_is_an_uninitialised_read) {
+    expect(
+        [](scenario& s) {
+            block memory(s, 4, 64, contents::leftovers);
+            const auto at = [&] { return static_cast<word<std::uint32_t>*>(memory.get()); };
+            s.process("sleeper", [=] { static_cast<void>(wait(*at(), 0, never)); });
+            s.run();
+        },
+        verdict::uninitialised_read, 1);
+    expect(
+        [](scenario& s) {
+            block memory(s, 4, 64, contents::leftovers);
+            const auto at = [&] { return static_cast<word<std::uint32_t>*>(memory.get()); };
+            s.process("sleeper", [=] {
+                at()->store(1, std::memory_order_relaxed);
+                static_cast<void>(wait(*at(), 0, never));
+            });
+            s.run();
+        },
+        verdict::verified, 1);
 }
 
 TEST(leftovers, leftovers_are_not_read_before_or_after_the_processes_either) {

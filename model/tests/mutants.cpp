@@ -37,6 +37,7 @@ constexpr int seconds_per_program = 3;    // of processor time; ordinary ones ta
 struct named_mutant {
     mutant which;
     const char* name;
+    const char* only = "";  // the one family that can notice it
 };
 
 // What a child process has found out; in memory shared with its parent, so that it outlives a
@@ -193,6 +194,10 @@ const std::vector<named_mutant> killable{
     {mutant::no_order_of_twins, "no_order_of_twins"},
     {mutant::any_choice_of_twins, "any_choice_of_twins"},
     {mutant::symmetry_never_misleads, "symmetry_never_misleads"},
+    {mutant::sleeps_anyway, "sleeps_anyway", "sleepers"},
+    {mutant::waking_is_deletable, "waking_is_deletable", "sleepers"},
+    {mutant::dies_in_the_queue, "dies_in_the_queue", "sleepers"},
+    {mutant::looks_too_early, "looks_too_early", "sleepers"},
 };
 
 class mutants : public testing::TestWithParam<named_mutant> {};
@@ -202,6 +207,10 @@ TEST_P(mutants, is_killed_by_random_programs) {
     run(GetParam().which, t, programs_per_family);
     print_row(GetParam(), t);
     EXPECT_GT(t.by_fuzz->failed, 0);
+    if (*GetParam().only != 0) {
+        EXPECT_STREQ(t.by_fuzz->where, GetParam().only);
+        EXPECT_EQ(t.by_litmus->failed, 0);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(each, mutants, testing::ValuesIn(killable),

@@ -2,6 +2,7 @@
 #include "oracle.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -21,6 +22,7 @@ struct thread_state {
     std::vector<event> atomic_events;  // as they will be reported
     fate end = fate::finished;         // once it has ended
     int last_step = -1;
+    std::optional<interpreter::step> asleep{};  // the wait that it is in
 };
 
 // What the candidate does not say about an event: its value (of writes), its name in a reported
@@ -41,7 +43,22 @@ struct partial {
     std::vector<int> steps;  // the thread that made each step
     int crashes = 0;         // still allowed
     int spurious_failures = 0;
+    int spurious_wakes = 0;
 };
+
+// Who sleeps, the longest first. A location holds it as a number, as program.hpp says.
+using queue = std::vector<int>;
+
+value number_of(const queue& q) {
+    value n = 0;
+    for (auto thread = q.rbegin(); thread != q.rend(); ++thread) n = n * 16 + *thread + 1;
+    return n;
+}
+queue queue_of(value n) {
+    queue q;
+    for (; n != 0; n /= 16) q.push_back(n % 16 - 1);
+    return q;
+}
 
 bool acquires(order m) { return m == acq || m == acq_rel || m == sc; }
 bool releases(order m) { return m == rel || m == acq_rel || m == sc; }
@@ -49,7 +66,11 @@ bool releases(order m) { return m == rel || m == acq_rel || m == sc; }
 class enumerator {
 public:
     enumerator(const program& p, const visitor& visit, shortcuts use)
-        : program_(p), visit_(visit), use_(use), atomics_(count_locations(p)) {}
+        : program_(p),
+          visit_(visit),
+          use_(use),
+          atomics_(count_locations(p)),
+          queues_(has_sleepers(p) ? atomics_ : 0) {}
 
     summary run() {
         choose_dead_on_arrival(initial_graph(), 0);
@@ -72,10 +93,12 @@ private:
             }
         };
         add_locations(program_.initial, atomics_, false);
+        add_locations({}, queues_, false);
         add_locations(program_.initial_plain, count_plain_locations(program_), true);
         for (const auto& code : program_.threads) x.threads.emplace_back(code);
         x.crashes = program_.crashes;
         x.spurious_failures = program_.spurious_failures;
+        x.spurious_wakes = program_.spurious_wakes;
         return x;
     }
 
@@ -100,6 +123,11 @@ private:
         bool ended = true;
         for (std::size_t t = 0; t < x.threads.size(); ++t) {
             if (x.threads[t].end != fate::finished) continue;
+            if (x.threads[t].asleep) {
+                ended = false;
+                sleep_on(x, t);
+                continue;
+            }
             const interpreter before = x.threads[t].code;
             if (const auto step = x.threads[t].code.next()) {
                 ended = false;
@@ -112,7 +140,9 @@ private:
 
     // The step is one event, or the two of a read-modify-write.
     void perform(const partial& x, std::size_t t, const interpreter::step& s) {
-        const auto l = static_cast<location>(s.location + (s.is_plain() ? atomics_ : 0));
+        const auto l = static_cast<location>(s.location + (s.is_plain() ? atomics_ + queues_ : 0));
+        if (s.kind == op::wait) return fall_asleep(x, t, s);
+        if (s.kind == op::wake) return wake_others(x, t, s);
         if (s.kind == op::fence) return add_fence(x, t, s);
         if (s.kind == op::store || s.kind == op::write) return add_write(x, t, s, l);
         for (const int source : x.mo.at(l)) add_read(x, t, s, l, source);
@@ -139,7 +169,7 @@ private:
                                                   .written = s.arg});
         }
         y.threads[t].code.done();
-        place_in_mo(y, t, w, l, s.is_plain(), -1);
+        place_in_mo(y, t, w, l, !s.is_plain(), -1);
     }
 
     void add_read(const partial& x, std::size_t t, const interpreter::step& s, location l,
@@ -196,7 +226,130 @@ private:
                                               .written = s.written(from.written),
                                               .from = from.name});
         x.threads[t].code.done(from.written, true);
-        place_in_mo(x, t, w, l, false, from.step);
+        place_in_mo(x, t, w, l, true, from.step);
+    }
+
+    // --- the futex, as the kernel has it: each call has the queue of sleepers to itself, and learns
+    // what those before it knew. Comparing and falling asleep are one call.
+
+    void fall_asleep(const partial& x, std::size_t t, const interpreter::step& s) {
+        const auto l = static_cast<location>(s.location);
+        for (const int source : x.mo[queue_for(s)]) {
+            for (const int seen : x.mo[l]) {
+                partial y = x;
+                const annotation found = y.notes[static_cast<std::size_t>(seen)];
+                queue sleepers = queue_of(y.notes[static_cast<std::size_t>(source)].written);
+                if (found.written == s.arg) {
+                    sleepers.push_back(static_cast<int>(t));
+                    y.threads[t].asleep = s;
+                }
+                y.threads[t].code.done();
+                const int r = begin_call(y, t, s, source);
+                const int look = add_event(y, t, rlx, rlx);
+                add_access(y, look, l, false);
+                y.g.R.insert(look);
+                y.g.rf.insert(seen, look);
+                y.threads[t].atomic_events.push_back({.kind = event_kind::load,
+                                                      .location = s.location,
+                                                      .read = found.written,
+                                                      .from = found.name});
+                const int w = end_call(y, t, s, source, r, sleepers);
+                // To die asleep is to have died before: the kernel takes the dead out of the queue.
+                place_in_mo(y, t, w, queue_for(s), !y.threads[t].asleep,
+                            std::max(step_of(y, source), found.step));
+            }
+        }
+    }
+
+    void wake_others(const partial& x, std::size_t t, const interpreter::step& s) {
+        for (const int source : x.mo[queue_for(s)]) {
+            partial y = x;
+            queue sleepers = queue_of(y.notes[static_cast<std::size_t>(source)].written);
+            const auto n = std::min<value>(s.arg, static_cast<value>(sleepers.size()));
+            sleepers.erase(sleepers.begin(), sleepers.begin() + n);
+            y.threads[t].code.done(n);
+            change_queue(std::move(y), t, s, source, sleepers);
+        }
+    }
+
+    // A sleeper goes on when it is no longer in the queue, or leaves it by itself.
+    void sleep_on(const partial& x, std::size_t t) {
+        const interpreter::step s = *x.threads[t].asleep;
+        const location q = queue_for(s);
+        for (const int source : x.mo[q]) {
+            queue others = queue_of(x.notes[static_cast<std::size_t>(source)].written);
+            const bool in_queue = std::erase(others, static_cast<int>(t)) > 0;
+            look_at_queue(x, t, s, source, in_queue);
+            if (x.spurious_wakes == 0) continue;
+            partial y = x;
+            --y.spurious_wakes;
+            y.threads[t].asleep.reset();
+            change_queue(std::move(y), t, s, source, others);
+        }
+    }
+
+    void look_at_queue(partial x, std::size_t t, const interpreter::step& s, int source,
+                       bool in_queue) {
+        const annotation from = x.notes[static_cast<std::size_t>(source)];
+        const int r = add_event(x, t, acq, rlx);
+        add_access(x, r, queue_for(s), false);
+        x.g.R.insert(r);
+        x.g.rf.insert(source, r);
+        x.threads[t].atomic_events.push_back({.kind = event_kind::load,
+                                              .mode = acq,
+                                              .location = static_cast<int>(queue_for(s)),
+                                              .read = from.written,
+                                              .from = from.name});
+        if (in_queue) {
+            x.threads[t].end = fate::blocked;
+            return finish_step(std::move(x), t, from.step);
+        }
+        x.threads[t].asleep.reset();
+        if (x.crashes > 0) {  // it has used up a wake: the others can tell
+            partial dead = x;
+            die(dead, t);
+            finish_step(std::move(dead), t, from.step);
+        }
+        finish_step(std::move(x), t, from.step);
+    }
+
+    void change_queue(partial x, std::size_t t, const interpreter::step& s, int source,
+                      const queue& after) {
+        const int r = begin_call(x, t, s, source);
+        const int w = end_call(x, t, s, source, r, after);
+        place_in_mo(x, t, w, queue_for(s), true, step_of(x, source));
+    }
+
+    // A call reads the queue first and writes it last, and nothing of others comes in between.
+    int begin_call(partial& x, std::size_t t, const interpreter::step& s, int source) const {
+        const int r = add_event(x, t, acq_rel, rlx);
+        add_access(x, r, queue_for(s), false);
+        x.g.R.insert(r);
+        x.g.rf.insert(source, r);
+        return r;
+    }
+    int end_call(partial& x, std::size_t t, const interpreter::step& s, int source, int r,
+                 const queue& after) const {
+        const annotation from = x.notes[static_cast<std::size_t>(source)];
+        const int w = add_event(x, t, rlx, acq_rel);
+        x.notes.back().written = number_of(after);
+        add_access(x, w, queue_for(s), false);
+        x.g.W.insert(w);
+        x.g.rmw.insert(r, w);
+        x.threads[t].atomic_events.push_back({.kind = event_kind::update,
+                                              .mode = acq_rel,
+                                              .location = static_cast<int>(queue_for(s)),
+                                              .read = from.written,
+                                              .written = number_of(after),
+                                              .from = from.name});
+        return w;
+    }
+
+    location queue_for(const interpreter::step& s) const {
+        return static_cast<location>(atomics_ + s.location);
+    }
+    static int step_of(const partial& x, int e) {
+        return x.notes[static_cast<std::size_t>(e)].step;
     }
 
     // Adds an event after its thread's last one and the initial writes. `read_as` and `write_as`
@@ -227,8 +380,8 @@ private:
     }
 
     // Write `w` at every place in mo, and its thread alive or dead afterwards. `source_step`: when
-    // the write that an update reads from was added.
-    void place_in_mo(const partial& x, std::size_t t, int w, location l, bool plain,
+    // the latest write was added that its step reads from.
+    void place_in_mo(const partial& x, std::size_t t, int w, location l, bool may_die,
                      int source_step) {
         for (std::size_t place = 1; place <= x.mo[l].size(); ++place) {
             partial y = x;
@@ -237,7 +390,7 @@ private:
             for (std::size_t i = 0; i < place; ++i) y.g.mo.insert(order_here[i], w);
             for (std::size_t i = place + 1; i < order_here.size(); ++i)
                 y.g.mo.insert(w, order_here[i]);
-            if (!plain && y.crashes > 0) {
+            if (may_die && y.crashes > 0) {
                 partial dead = y;
                 die(dead, t);
                 finish_step(std::move(dead), t, source_step);
@@ -277,7 +430,8 @@ private:
                 return;
             }
         }
-        const execution done = to_execution(x);
+        execution done = to_execution(x);
+        if (done.is_stuck()) done.verdict = complaint_about(x);
         if (!use_.one_interleaving && !seen_.insert(canonical(done)).second) return;
         if (done.is_complete()) {
             ++found_.complete;
@@ -294,7 +448,7 @@ private:
         execution out;
         for (const auto& t : x.threads)
             out.threads.push_back({t.atomic_events, t.end, t.code.registers()});
-        for (location l = 0; l < static_cast<location>(atomics_); ++l) {
+        for (location l = 0; l < static_cast<location>(atomics_ + queues_); ++l) {
             auto& names = out.mo.emplace_back();
             for (auto w = x.mo[l].begin() + 1; w != x.mo[l].end(); ++w)
                 names.push_back(x.notes[static_cast<std::size_t>(*w)].name);
@@ -302,10 +456,26 @@ private:
         return out;
     }
 
+    // Nobody can go on. The most telling reason: somebody sleeps, and what he waits for is there.
+    static complaint complaint_about(const partial& x) {
+        const auto any = [&](auto is) {
+            return std::any_of(x.threads.begin(), x.threads.end(), is);
+        };
+        if (any([](const thread_state& t) { return t.end == fate::crashed; }))
+            return complaint::blocked_by_dead;
+        const bool in_vain = any([&](const thread_state& t) {
+            if (!t.asleep) return false;
+            const int latest = x.mo[static_cast<location>(t.asleep->location)].back();
+            return x.notes[static_cast<std::size_t>(latest)].written != t.asleep->arg;
+        });
+        return in_vain ? complaint::lost_wake_up : complaint::deadlock;
+    }
+
     const program& program_;
     const visitor& visit_;
     shortcuts use_;
     int atomics_;
+    int queues_;
     summary found_;
     std::set<std::string> seen_;
 };

@@ -75,6 +75,10 @@ std::string show(const instruction& i) {
             return assign + "await(" + at + " == " + show(i.arg) + ", " + mode + ")";
         case op::await_ne:
             return assign + "await(" + at + " != " + show(i.arg) + ", " + mode + ")";
+        case op::wait:
+            return "wait(" + at + ", " + show(i.arg) + ")";
+        case op::wake:
+            return assign + "wake(" + at + ", " + show(i.arg) + ")";
         case op::read:
             return assign + "read(" + show(i.at, 'p') + ")";
         case op::write:
@@ -129,6 +133,14 @@ int count(const program& p, bool plain) {
 int count_locations(const program& p) { return count(p, false); }
 int count_plain_locations(const program& p) { return count(p, true); }
 
+bool has_sleepers(const program& p) {
+    return std::any_of(p.threads.begin(), p.threads.end(), [](const auto& code) {
+        return std::any_of(code.begin(), code.end(), [](const instruction& i) {
+            return i.kind == op::wait || i.kind == op::wake;
+        });
+    });
+}
+
 std::string to_string(const program& p) {
     std::ostringstream out;
     const auto values = [&](const char* what, const std::vector<value>& v) {
@@ -141,6 +153,7 @@ std::string to_string(const program& p) {
     values("initial plain", p.initial_plain);
     if (p.crashes > 0) out << "crashes: " << p.crashes << "\n";
     if (p.spurious_failures > 0) out << "spurious failures: " << p.spurious_failures << "\n";
+    if (p.spurious_wakes > 0) out << "spurious wakes: " << p.spurious_wakes << "\n";
     for (std::size_t t = 0; t < p.threads.size(); ++t) {
         out << "T" << t << ":\n";
         for (const auto& i : p.threads[t]) out << "    " << show(i) << "\n";
@@ -222,6 +235,9 @@ std::string canonical(const execution& x) {
         for (const event_name e : x.mo[l]) s += " " + show(e);
         s += "\n";
     }
+    constexpr const char* complaints[] = {"", "deadlock\n", "lost wake-up\n",
+                                          "blocked by a dead one\n"};
+    s += complaints[static_cast<int>(x.verdict)];
     return s;
 }
 

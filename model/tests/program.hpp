@@ -60,6 +60,8 @@ enum class op : std::uint8_t {
     fence,
     await_eq,  // read until the value equals `arg`: one successful read, or blocked for ever
     await_ne,  // ... until it differs from `arg`
+    wait,      // futex: sleep if the location holds `arg`, until woken
+    wake,      // the `arg` that have slept there longest
     read,      // of plain data: concurrent with a write it is a data race
     write,     // to plain data
     skip_eq,   // skip the next `skip` instructions when r[into] == arg
@@ -116,6 +118,13 @@ inline instruction await_eq(int into, place at, operand v, order mode) {
 inline instruction await_ne(int into, place at, operand v, order mode) {
     return {.kind = op::await_ne, .at = at, .mode = mode, .arg = v, .into = into};
 }
+inline instruction wait(place at, operand v) {
+    return {.kind = op::wait, .at = at, .mode = acq_rel, .arg = v};
+}
+// `into`: how many there were.
+inline instruction wake(int into, place at, operand count) {
+    return {.kind = op::wake, .at = at, .mode = acq_rel, .arg = count, .into = into};
+}
 inline instruction read(int into, place at) { return {.kind = op::read, .at = at, .into = into}; }
 inline instruction write(place at, operand v) { return {.kind = op::write, .at = at, .arg = v}; }
 inline instruction skip_eq(int into, operand v, int count) {
@@ -134,7 +143,8 @@ struct program {
     // How many threads may die. A thread dies at its start or right after one of its own writes to
     // an atomic location (also its last one); at any other point nobody could tell the difference.
     int crashes = 0;
-    int spurious_failures = 0;  // budget of the whole program
+    int spurious_failures = 0;  // budgets of the whole program
+    int spurious_wakes = 0;     // sleepers who go on although nobody woke them
     // The checker may explore one execution for all that differ only in which of several threads
     // with equal code is which. The oracle never does.
     bool reduce = false;
@@ -143,6 +153,9 @@ struct program {
 [[nodiscard]] std::string to_string(const program& p);
 [[nodiscard]] int count_locations(const program& p);        // atomic; indexed places count their
 [[nodiscard]] int count_plain_locations(const program& p);  // base: list the rest in `initial`
+// Does it wait or wake? Then each atomic location l has a queue of sleepers: the location
+// count_locations + l in executions.
+[[nodiscard]] bool has_sleepers(const program& p);
 
 // Executes one thread of a program, leaving the memory to its owner:
 //     while (auto step = t.next()) { ... perform *step ...; t.done(value_read, won); }
@@ -162,6 +175,7 @@ public:
         }
         [[nodiscard]] bool is_cas() const { return kind == op::cas || kind == op::cas_weak; }
         [[nodiscard]] bool is_await() const { return kind == op::await_eq || kind == op::await_ne; }
+        [[nodiscard]] bool is_futex() const { return kind == op::wait || kind == op::wake; }
         [[nodiscard]] bool is_plain() const { return kind == op::read || kind == op::write; }
         // What a store or a successful read-modify-write of `old` writes.
         [[nodiscard]] value written(value old) const;
@@ -192,7 +206,9 @@ private:
 // Executions.
 
 // Events are named by thread and index in program order; a read-modify-write is one event, plain
-// accesses are none. The initial write of a location is `initial_write`.
+// accesses are none. A wait is two: the load of the location, with which it compares, and the update
+// of the queue of sleepers (thread + 1 each, the longest sleeper in the lowest four bits). If it sleeps, a third follows: the load of a queue that it is not in, or the update that takes it
+// out of it because it woke by itself. The initial write of a location is `initial_write`.
 struct event_name {
     int thread = -1;
     int index = 0;
@@ -212,7 +228,8 @@ struct event {
     bool spurious = false;  // load by a compare-exchange that failed although the value matched
 };
 
-// How a thread ended; `blocked`: its last event is an await's load of a value it does not want.
+// How a thread ended; `blocked`: its last event is an await's load of a value it does not want, or
+// a sleeper's load of a queue that it is in.
 enum class fate : std::uint8_t { finished, blocked, crashed };
 
 struct thread_run {
@@ -221,9 +238,13 @@ struct thread_run {
     interpreter::register_file registers{};  // follows from the events; not part of the identity
 };
 
+// What a checker has to say of an execution that is stuck.
+enum class complaint : std::uint8_t { nothing, deadlock, lost_wake_up, blocked_by_dead };
+
 struct execution {
     std::vector<thread_run> threads;
     std::vector<std::vector<event_name>> mo;  // per atomic location, without the initial write
+    complaint verdict = complaint::nothing;
 
     [[nodiscard]] bool is_complete() const;  // nobody is blocked
     // Somebody is blocked, and every blocked thread reads the mo-last write of its location: time

@@ -31,6 +31,7 @@ public:
         p.crashes = between(f_.crashes_max > 0 ? 1 : 0, f_.crashes_max);
         p.spurious_failures =
             between(f_.spurious_failures_max > 0 ? 1 : 0, f_.spurious_failures_max);
+        if (f_.spurious_wakes_max > 0) p.spurious_wakes = between(0, f_.spurious_wakes_max);
         return p;
     }
 
@@ -73,8 +74,8 @@ private:
     }
 
     instruction any() {
-        const int weights[] = {f_.loads,  f_.stores, f_.rmws,  f_.cases, f_.weak_cases,
-                               f_.fences, f_.awaits, f_.plain, f_.skips};
+        const int weights[] = {f_.loads,  f_.stores, f_.rmws,  f_.cases, f_.weak_cases, f_.fences,
+                               f_.awaits, f_.plain,  f_.skips, f_.waits, f_.wakes};
         std::discrete_distribution<int> pick(std::begin(weights), std::end(weights));
         switch (pick(random_)) {
             case 0:
@@ -100,6 +101,12 @@ private:
             case 7: {
                 const place at = between(0, f_.plain_locations - 1);
                 return chance(50) ? read(fresh(), at) : write(at, operand_value());
+            }
+            case 9:
+                return wait(location(), between(0, 2));
+            case 10: {
+                const auto at = location();
+                return wake(fresh(), at, between(1, 2));
             }
             default:
                 return any_skip();
@@ -156,7 +163,7 @@ void change_each(const program& p, std::vector<program>& out, F change) {
 
 bool has_order(const instruction& i) {
     return i.kind != op::read && i.kind != op::write && i.kind != op::skip_eq &&
-           i.kind != op::skip_ne && i.kind != op::fence;
+           i.kind != op::skip_ne && i.kind != op::fence && i.kind != op::wait && i.kind != op::wake;
 }
 
 using found_executions = std::map<std::string, int>;
@@ -232,6 +239,16 @@ const std::vector<family>& families() {
          .sc_percent = 40,
          .crashes_max = 1,
          .spurious_failures_max = 1},
+        {.name = "sleepers",
+         .per_thread_max = 3,
+         .events_max = 5,
+         .loads = 2,
+         .stores = 3,
+         .rmws = 1,
+         .waits = 4,
+         .wakes = 4,
+         .crashes_max = 1,
+         .spurious_wakes_max = 1},
         {.name = "identical",
          .per_thread_max = 3,
          .events_max = 8,
@@ -295,6 +312,7 @@ std::vector<program> smaller(const program& p) {
     };
     reduce_budget(&program::crashes);
     reduce_budget(&program::spurious_failures);
+    reduce_budget(&program::spurious_wakes);
     change_each(p, out, [](instruction& i) {
         if (!has_order(i) || i.mode == rlx) return false;
         i.mode = i.mode == acq_rel && i.kind != op::load ? rel : rlx;

@@ -29,12 +29,15 @@ struct family {
     int awaits = 0;
     int plain = 0;
     int skips = 1;
+    int waits = 0;  // futex
+    int wakes = 0;
 
     int sc_percent = 15;       // of the orders
     int relaxed_percent = 0;   // of the others, besides those that are so by chance
     int sc_fence_percent = 0;  // an SC fence follows an access
     int crashes_max = 0;
     int spurious_failures_max = 0;
+    int spurious_wakes_max = 0;
     int identical_min = 1;  // threads that have the code of the first
     int identical_max = 1;
     bool reduce = false;  // program::reduce

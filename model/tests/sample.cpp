@@ -61,7 +61,7 @@ TEST(sample, meets_every_execution_and_no_other) {
             if (r.complete()) all.insert(fingerprint(found.current()));
         });
     ASSERT_EQ(explored.what, verdict::verified) << explored.message;
-    const auto r = sample(everything, of_everything(), walk(300 * all.size()));
+    const auto r = sample(everything, of_everything(), walk(1000 * all.size()));
     EXPECT_EQ(r.what, verdict::bounded) << r.message;
     EXPECT_EQ(r.blocked, 0u);
     EXPECT_EQ(r.distinct, all.size());

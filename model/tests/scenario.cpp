@@ -539,7 +539,7 @@ TEST(scenario, loop_without_end_is_bounded_not_verified) {
 }
 
 // --- no execution twice --------------------------------------------------------------------------
-// The oracle knows nothing of sleeping and of deaths that are seen; here at least nothing may be
+// The oracle knows nothing of deadlines and of deaths that are seen; here at least nothing may be
 // explored twice.
 
 void event_with_two_sleepers(scenario& s) {
