@@ -59,7 +59,9 @@ void full_tmpfs_is_an_error(context& c) {
     const shared<std::atomic<std::uint64_t>> made, refused;
     while (const auto e = c.next(*made == 0 || *refused == 0)) {
         constexpr unsigned names = 6;
-        team(*e, std::min(e->processes, 8u), [&](worker& w) {
+        team::rules r;
+        r.lock_free = false;  // who is stopped while it removes the segment may be waited for
+        const auto work = [&](worker& w) {
             while (w.running()) {
                 const std::string name = c.segment("full" + std::to_string(w.dice.below(names)));
                 const std::uint64_t size = posix_shm::size_for(w.dice.between(1, tmpfs_bytes / 2));
@@ -73,7 +75,8 @@ void full_tmpfs_is_an_error(context& c) {
                 } catch (const assay::mismatch&) {  // a smaller one is there
                 }
             }
-        }).run();
+        };
+        team(*e, std::min(e->processes, 8u), work, r).run();
         for (unsigned i = 0; i < names; ++i) try {  // whose last process was killed
                 const posix_shm s(c.segment("full" + std::to_string(i)));
             } catch (const assay::not_found&) {
