@@ -9,7 +9,8 @@ GTEST = pathlib.Path("/usr/src/googletest/googletest")  # Debian's sources of it
 GTEST_SOURCES = [GTEST / "src/gtest-all.cc", GTEST / "src/gtest_main.cc"]
 FLAGS = ["-std=c++20", "-O1", "-pthread", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror",
          "-I", ROOT, "-I", ROOT / "lib", "-isystem", GTEST / "include", "-isystem", GTEST]
-PACKAGES = {"aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu", "qemu-aarch64": "qemu-user"}
+PACKAGES = {"aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu", "qemu-aarch64": "qemu-user",
+            "riscv64-linux-gnu-g++": "g++-riscv64-linux-gnu", "qemu-riscv64": "qemu-user"}
 
 
 def missing(*programs):

@@ -66,6 +66,43 @@ TEST(fiber, a_switch_keeps_every_register_of_both_sides) {
     EXPECT_EQ(second.kept, (std::vector<bool>{true, true}));
 }
 
+// Is this value in some word of that memory? It has gaps that a sanitizer forbids to touch.
+__attribute__((no_sanitize("address", "undefined"))) bool stands_in(const void* from,
+                                                                    const void* to,
+                                                                    std::uint64_t value) {
+    auto at = reinterpret_cast<std::uintptr_t>(from);
+    for (; at + sizeof value <= reinterpret_cast<std::uintptr_t>(to); at += sizeof value)
+        if (*reinterpret_cast<const volatile std::uint64_t*>(at) == value) return true;
+    return false;
+}
+
+// What a loop has in registers is part of its state: were one of them left out, a loop that counts its
+// laps there would seem to repeat itself. `end`: somewhere in the frames of the callers.
+[[gnu::noinline]] int missing_in_what_is_kept(const numbers& n, const void* end) {
+    const std::uint64_t a = n.whole[0], b = n.whole[1], c = n.whole[2], d = n.whole[3],
+                        e = n.whole[4], f = n.whole[5], g = n.whole[6], h = n.whole[7],
+                        i = n.whole[8], j = n.whole[9], k = n.whole[10], l = n.whole[11];
+    assay::checker::registers kept{};
+    const void* const here = assay::checker::assay_fiber_here(&kept);
+    int missing = 0;
+    const auto look_for = [&](std::uint64_t value) {
+        missing += !stands_in(&kept, &kept + 1, value) && !stands_in(here, end, value);
+    };
+    for (const volatile std::uint64_t& value : n.whole) look_for(value);
+    look_for(reinterpret_cast<std::uintptr_t>(&n));  // a register may as well hold one of these
+    look_for(reinterpret_cast<std::uintptr_t>(end));
+    const bool same = a == n.whole[0] && b == n.whole[1] && c == n.whole[2] && d == n.whole[3] &&
+                      e == n.whole[4] && f == n.whole[5] && g == n.whole[6] && h == n.whole[7] &&
+                      i == n.whole[8] && j == n.whole[9] && k == n.whole[10] && l == n.whole[11];
+    return same ? missing : -1;
+}
+
+TEST(fiber, what_is_kept_of_a_state_has_every_register) {
+    static const numbers far(150);  // not on this stack
+    const volatile int here = 0;
+    EXPECT_EQ(missing_in_what_is_kept(far, const_cast<const int*>(&here)), 0);
+}
+
 TEST(fiber, an_abandoned_fiber_starts_again) {
     fiber f;
     struct call {
