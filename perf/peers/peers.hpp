@@ -124,7 +124,9 @@ using pool_peers =
         "moodycamel ConcurrentQueue: not between processes (it knows its producers by thread-local "
         "objects, and allocates)");
     missing.emplace_back(
-        "iceoryx: no adapter (its queues carry loans of its daemon's chunks, not elements)");
+        "iceoryx: no adapter (a full subscriber blocks publish() or discards: there is no put that "
+        "neither waits nor loses; and a process connects through its daemon, for 100 ms, as one "
+        "that sends or one that receives, before it can do either)");
     missing.emplace_back(
         "TBB concurrent_queue, concurrent_bounded_queue: not between processes (libtbb keeps their "
         "state on the heap of one process)");
