@@ -170,13 +170,22 @@ private:
     T raw_;
 };
 
-inline void load_words(const word<std::uint64_t>* from, std::uint64_t* to, std::size_t n,
+inline void load_words(const word<std::uint64_t>* from, void* to, std::size_t n,
                        const modelling::place& at = modelling::place::current()) noexcept {
-    for (std::size_t i = 0; i < n; ++i) to[i] = from[i].load(std::memory_order_relaxed, at);
+    auto* out = static_cast<std::byte*>(to);
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::uint64_t w = from[i].load(std::memory_order_relaxed, at);
+        std::memcpy(out + i * sizeof w, &w, sizeof w);
+    }
 }
-inline void store_words(word<std::uint64_t>* to, const std::uint64_t* from, std::size_t n,
+inline void store_words(word<std::uint64_t>* to, const void* from, std::size_t n,
                         const modelling::place& at = modelling::place::current()) noexcept {
-    for (std::size_t i = 0; i < n; ++i) to[i].store(from[i], std::memory_order_relaxed, at);
+    const auto* in = static_cast<const std::byte*>(from);
+    for (std::size_t i = 0; i < n; ++i) {
+        std::uint64_t w;
+        std::memcpy(&w, in + i * sizeof w, sizeof w);
+        to[i].store(w, std::memory_order_relaxed, at);
+    }
 }
 
 inline void fence(std::memory_order order,

@@ -229,6 +229,8 @@ private:
         }
     }
 
+    static constexpr std::uint64_t copy_words = 32;  // how many are on the stack at a time
+
     // Announces the next version and makes its buffer equal to the published one.
     void begin() noexcept {
         auto& h = head();
@@ -242,10 +244,9 @@ private:
         // release [mrsw:begun]: that it is begun, to who copies a word that we store below.
         fence(release);
         const std::uint64_t to = known ? changed_to_ : words_for(size() * sizeof(T));
-        std::uint64_t buffer_words[detail::copy_words];
+        std::uint64_t buffer_words[copy_words];
         for (std::uint64_t at = known ? changed_from_ : 0; at < to;) {
-            const auto n =
-                static_cast<std::size_t>(std::min<std::uint64_t>(to - at, detail::copy_words));
+            const auto n = static_cast<std::size_t>(std::min(to - at, copy_words));
             load_words(buffer(version) + at, buffer_words, n);
             store_words(buffer(next_) + at, buffer_words, n);
             at += n;

@@ -1,6 +1,6 @@
 // record.hpp -- payload as relaxed words: bytes that one process may copy while another overwrites
-// them, without a data race by the rules of the language. Whether the copy is whole is for the
-// caller to find out, with fences around it.
+// them (what that is to the language, load_words in sync.hpp says). Whether the copy is whole is for
+// the caller to find out, with fences around it.
 //
 // State:      none of its own; an array of words of 64 bits, taken as a sequence of bytes.
 // Invariant:  no access leaves the words that contain the bytes asked for.
@@ -24,68 +24,69 @@ inline constexpr std::size_t word_bytes = sizeof(std::uint64_t);
     return (bytes + word_bytes - 1) / word_bytes;
 }
 
-namespace detail {
-inline constexpr std::size_t copy_words = 32;  // how many are on the stack at a time
+// Bytes [skip, skip + n) of one word.
+inline void load_part(const word<std::uint64_t>& from, std::size_t skip, std::byte* to,
+                      std::size_t n) noexcept {
+    const std::uint64_t w = from.load(relaxed);  // relaxed: see above
+    std::memcpy(to, reinterpret_cast<const std::byte*>(&w) + skip, n);
+}
+// The others keep their values: the caller is the only writer.
+inline void store_part(word<std::uint64_t>& to, std::size_t skip, const std::byte* from,
+                       std::size_t n) noexcept {
+    // relaxed: what the only writer wrote itself, or learnt of when it took over.
+    std::uint64_t w = to.load(relaxed);
+    std::memcpy(reinterpret_cast<std::byte*>(&w) + skip, from, n);
+    to.store(w, relaxed);  // relaxed: see above
 }
 
 // Copies bytes [offset, offset + n) of `from` to `to`.
 inline void load_bytes(const word<std::uint64_t>* from, std::uint64_t offset, void* to,
                        std::size_t n) noexcept {
-    std::uint64_t buffer[detail::copy_words];
     auto* out = static_cast<std::byte*>(to);
-    std::size_t skip = static_cast<std::size_t>(offset % word_bytes);
-    for (from += offset / word_bytes; n > 0; skip = 0) {
-        const std::size_t words = static_cast<std::size_t>(
-            std::min<std::uint64_t>(words_for(skip + n), detail::copy_words));
-        const std::size_t bytes = std::min(words * word_bytes - skip, n);
-        load_words(from, buffer, words);
-        std::memcpy(out, reinterpret_cast<const std::byte*>(buffer) + skip, bytes);
-        from += words, out += bytes, n -= bytes;
+    from += offset / word_bytes;
+    if (const auto skip = static_cast<std::size_t>(offset % word_bytes); skip != 0) {
+        const std::size_t part = std::min(word_bytes - skip, n);
+        load_part(*from++, skip, out, part);
+        out += part, n -= part;
     }
+    const std::size_t whole = n / word_bytes;
+    load_words(from, out, whole);
+    if (n % word_bytes != 0) load_part(from[whole], 0, out + whole * word_bytes, n % word_bytes);
 }
 
-// Copies n bytes of `from` over bytes [offset, offset + n) of `to`. The words at both ends are read
-// and written back when only a part of them is meant: the caller is the only writer.
+// Copies n bytes of `from` over bytes [offset, offset + n) of `to`.
 inline void store_bytes(word<std::uint64_t>* to, std::uint64_t offset, const void* from,
                         std::size_t n) noexcept {
-    std::uint64_t buffer[detail::copy_words];
     const auto* in = static_cast<const std::byte*>(from);
-    std::size_t skip = static_cast<std::size_t>(offset % word_bytes);
-    for (to += offset / word_bytes; n > 0; skip = 0) {
-        const std::size_t words = static_cast<std::size_t>(
-            std::min<std::uint64_t>(words_for(skip + n), detail::copy_words));
-        const std::size_t bytes = std::min(words * word_bytes - skip, n);
-        // relaxed: what the only writer wrote itself, or learnt of when it took over.
-        if (skip != 0) buffer[0] = to[0].load(relaxed);
-        // relaxed: the same
-        if ((skip + bytes) % word_bytes != 0) buffer[words - 1] = to[words - 1].load(relaxed);
-        std::memcpy(reinterpret_cast<std::byte*>(buffer) + skip, in, bytes);
-        store_words(to, buffer, words);
-        to += words, in += bytes, n -= bytes;
+    to += offset / word_bytes;
+    if (const auto skip = static_cast<std::size_t>(offset % word_bytes); skip != 0) {
+        const std::size_t part = std::min(word_bytes - skip, n);
+        store_part(*to++, skip, in, part);
+        in += part, n -= part;
     }
+    const std::size_t whole = n / word_bytes;
+    store_words(to, in, whole);
+    if (n % word_bytes != 0) store_part(to[whole], 0, in + whole * word_bytes, n % word_bytes);
 }
 
-// The same for records of N bytes in words of their own: what is small goes without a loop. Of a last
-// word that the record fills in part, store_record leaves the storing to the caller.
+// The same for a record of N bytes in words of its own: nobody else has a part of the last one.
+// Inline, so that nothing is left of small ones but their moves.
 template <std::size_t N>
-void load_record(const word<std::uint64_t>* from, void* to) noexcept {
-    if constexpr (words_for(N) <= detail::copy_words) {
-        std::uint64_t buffer[words_for(N)];
-        load_words(from, buffer, words_for(N));
-        std::memcpy(to, buffer, N);
-    } else {
-        load_bytes(from, 0, to, N);
-    }
+[[gnu::always_inline]] inline void load_record(const word<std::uint64_t>* from, void* to) noexcept {
+    constexpr std::size_t whole = N / word_bytes, rest = N % word_bytes;
+    load_words(from, to, whole);
+    if constexpr (rest != 0)
+        load_part(from[whole], 0, static_cast<std::byte*>(to) + whole * word_bytes, rest);
 }
 template <std::size_t N>
-void store_record(word<std::uint64_t>* to, const void* from) noexcept {
-    constexpr std::size_t words = N / word_bytes;
-    if constexpr (words != 0 && words <= detail::copy_words) {
-        std::uint64_t buffer[words];
-        std::memcpy(buffer, from, sizeof buffer);
-        store_words(to, buffer, words);
-    } else {
-        store_bytes(to, 0, from, words * word_bytes);
+[[gnu::always_inline]] inline void store_record(word<std::uint64_t>* to,
+                                                const void* from) noexcept {
+    constexpr std::size_t whole = N / word_bytes, rest = N % word_bytes;
+    store_words(to, from, whole);
+    if constexpr (rest != 0) {
+        std::uint64_t last = 0;
+        std::memcpy(&last, static_cast<const std::byte*>(from) + whole * word_bytes, rest);
+        to[whole].store(last, relaxed);  // relaxed: see above
     }
 }
 

