@@ -24,7 +24,8 @@ std::string unused_name(const char* what) {
     return "assay-perf-" + std::to_string(::getpid()) + "-" + what;
 }
 
-// The system calls that nobody can do without: the same file made, reserved, mapped, removed.
+// What nobody can do without: the same file made or opened, reserved, mapped, its first byte read (a page
+// fault; whoever attaches wants to look), unmapped, removed.
 void by_hand(const std::string& name, bool create, bool remove) {
     const int fd = ::shm_open(name.c_str(), O_RDWR | (create ? O_CREAT | O_EXCL : 0), 0600);
     if (fd < 0 || (create && ::posix_fallocate(fd, 0, segment_bytes) != 0))
@@ -32,7 +33,7 @@ void by_hand(const std::string& name, bool create, bool remove) {
     void* const at = ::mmap(nullptr, segment_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     ::close(fd);
     if (at == MAP_FAILED) throw std::runtime_error("cannot map " + name);
-    keep(*static_cast<char*>(at));
+    keep(char{*static_cast<volatile char*>(at)});
     ::munmap(at, segment_bytes);
     if (remove) ::shm_unlink(name.c_str());
 }

@@ -143,7 +143,7 @@ inline std::uint64_t available_bytes() noexcept {
                    "; remove unused segments there, or make it larger (mount -o remount,size=)");
 }
 
-// A second, independent open file on what `fd` leads to. A mapping keeps the open file that it was
+// A second, independent open file on what `fd` leads to, whatever its name. A mapping keeps the open file that it was
 // made from alive, locks included, and a forked child inherits mappings: so the file that holds
 // our locks is never the one that we map.
 inline unique_fd open_again(int fd) noexcept {
@@ -153,11 +153,13 @@ inline unique_fd open_again(int fd) noexcept {
 }
 
 // Whether descriptor and path lead to one file.
+inline bool same_file(const struct stat& a, const struct stat& b) noexcept {
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
 inline bool same_file(int fd, const std::string& path) noexcept {
     struct stat ours {
     }, named{};
-    return ::fstat(fd, &ours) == 0 && ::lstat(path.c_str(), &named) == 0 &&
-           ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+    return ::fstat(fd, &ours) == 0 && ::lstat(path.c_str(), &named) == 0 && same_file(ours, named);
 }
 
 // Tries `f` until it says true, for about a second. Only for waits on a living process that is a

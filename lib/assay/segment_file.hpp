@@ -3,7 +3,7 @@
 // State:      the kernel's: a name in /dev/shm, the file it leads to, and locks on bytes of that file,
 //             two for each attachment slot and one for the right to remove the name.
 // Invariant:  a file gets its name when it is complete, and gets it once. The open file that holds our
-//             locks is never the one that we map (open_again).
+//             locks is never the one that we map (see open_again), but of the same file.
 // Progress:   every call is a few system calls and waits for nobody; a caller that wants to wait says
 //             so with patiently().
 // Crash:      the kernel closes what a dead process had open, and so releases its locks. A file that
@@ -105,10 +105,12 @@ public:
     }
 
 private:
+    [[nodiscard]] detail::unique_fd open_name() const;
+    [[nodiscard]] struct stat look(int fd) const;
     [[noreturn]] void throw_not_permitted(int error) const;
     static int fill(int fd, std::uint64_t size);
     bool reserve(int fd, std::uint64_t size);
-    void map(int fd, std::uint64_t size);
+    void map(int fd, std::uint64_t size, detail::unique_fd locked);
 
     // All files of this process, for the fork handlers.
     struct roster {
@@ -130,21 +132,37 @@ private:
 };
 
 inline bool segment_file::open(std::uint64_t least_bytes) {
-    const detail::unique_fd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!fd) {
-        if (errno == ENOENT) return false;
-        throw_not_permitted(errno);
+    for (;;) {
+        const detail::unique_fd mapped = open_name();
+        if (!mapped) return false;
+        const struct stat s = look(mapped.get());
+        const auto size = static_cast<std::uint64_t>(s.st_size);
+        if (!S_ISREG(s.st_mode) || size < least_bytes)
+            throw mismatch("assay: '" + name_ + "' has " + std::to_string(size) +
+                           " bytes and is not a segment of this library; another program made it: "
+                           "choose another name, or remove " +
+                           path_);
+        // The name a second time: half the price of open_again. By now it may lead elsewhere, and locks
+        // on another file would say that everyone in this one is dead.
+        detail::unique_fd locked = open_name();
+        if (!locked) return false;
+        if (!detail::same_file(s, look(locked.get()))) continue;
+        map(mapped.get(), size, std::move(locked));  // the file's size, never the caller's
+        return true;
     }
+}
+
+// What the name leads to; none when it leads nowhere.
+inline detail::unique_fd segment_file::open_name() const {
+    detail::unique_fd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd && errno != ENOENT) throw_not_permitted(errno);
+    return fd;
+}
+
+inline struct stat segment_file::look(int fd) const {
     struct stat s {};
-    if (::fstat(fd.get(), &s) != 0) detail::throw_errno(errno, "fstat", name_, "");
-    const auto size = static_cast<std::uint64_t>(s.st_size);
-    if (!S_ISREG(s.st_mode) || size < least_bytes)
-        throw mismatch("assay: '" + name_ + "' has " + std::to_string(size) +
-                       " bytes and is not a segment of this library; another program made it: "
-                       "choose another name, or remove " +
-                       path_);
-    map(fd.get(), size);  // the file's size, never the caller's
-    return true;
+    if (::fstat(fd, &s) != 0) detail::throw_errno(errno, "fstat", name_, "");
+    return s;
 }
 
 inline void segment_file::throw_not_permitted(int error) const {
@@ -172,7 +190,9 @@ inline bool segment_file::create(std::uint64_t size) {
     // The umask may have taken even our own access, which open_again needs.
     if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) detail::throw_errno(errno, "fchmod", name_, "");
     if (!reserve(fd.get(), size)) return false;
-    map(fd.get(), size);
+    detail::unique_fd locked = detail::open_again(fd.get());
+    if (!locked) detail::throw_errno(errno, "open through /proc", name_, "is /proc mounted?");
+    map(fd.get(), size, std::move(locked));
     return true;
 }
 
@@ -225,7 +245,8 @@ inline bool segment_file::link(mode_t permissions) {
     detail::throw_errno(errno, "link", name_, errno == ENOENT ? "is /proc mounted?" : "");
 }
 
-inline void segment_file::map(int fd, std::uint64_t size) {
+// `locked` becomes the open file of our locks.
+inline void segment_file::map(int fd, std::uint64_t size, detail::unique_fd locked) {
     // A program of 32 bits may be shown a segment that is larger than all it can address.
     const auto bytes = static_cast<std::size_t>(size);
     errno = ENOMEM;
@@ -235,12 +256,7 @@ inline void segment_file::map(int fd, std::uint64_t size) {
         detail::throw_errno(errno, "mmap of " + std::to_string(size) + " bytes", name_, "");
     base_ = static_cast<std::byte*>(at);
     size_ = size;
-    locks_.replace(detail::open_again(fd));
-    if (locks_.fd() < 0) {
-        const int error = errno;
-        close();
-        detail::throw_errno(error, "open through /proc", name_, "is /proc mounted?");
-    }
+    locks_.replace(std::move(locked));
 }
 
 inline void segment_file::close() noexcept {
