@@ -8,7 +8,7 @@
 //             has that node. Otherwise its process was about to exchange `own` for `expected`: it
 //             has `expected` if that happened, and `own` if not.
 // Invariant:  Every node is in exactly one place: in one slot, or with one hand.
-// Progress:   Nothing waits. Two plain stores per operation; a comparison for the thread that made
+// Progress:   Nothing waits. Two plain stores per operation; two comparisons for the thread that made
 //             the handle, a locked instruction for any other.
 // Crash:      The hand of a dead owner is taken by a compare-exchange on its owner, settled by sight
 //             (see decide) and freed by a store. Whoever dies in between leaves it as it was.
@@ -115,9 +115,28 @@ public:
     // living have taken all of them, and what membership::self() throws.
     template <class Use>
     [[gnu::always_inline]] auto with_hand(Use use) {
-        if (thread() == home_thread_ && home_epoch_ == detail::epoch()) [[likely]]
-            return use(home_);
+        if (grip* const mine = at_home()) [[likely]]
+            return use(*mine);
         return elsewhere(use);
+    }
+    // Its two halves, for who wants the first inline. The hand of the thread that made the handle, once
+    // it has one; none for any other thread, nor in a forked child. (Only that thread gets as far as
+    // home_, which it changes.)
+    [[nodiscard, gnu::always_inline]] grip* at_home() noexcept {
+        return detail::known_thread == home_number_ && home_.record != nullptr ? &home_ : nullptr;
+    }
+    // The call, with whatever hand there is.
+    template <class Use>
+    [[gnu::noinline]] auto elsewhere(Use use) {
+        if (is_home()) {
+            if (home_epoch_ != detail::epoch()) {  // its first operation, also in a forked child
+                home_ = seats_[take(owner_slot(me_.self()) % Hands)].held;
+                home_epoch_ = detail::epoch();
+            }
+            return use(home_);
+        }
+        const loan lent{borrow()};
+        return use(lent.from.held);
     }
 
     // Frees the hands of the dead, and returns how many.
@@ -151,21 +170,16 @@ private:
         ~loan() { from.idle.store(detail::epoch(), release); }
     };
 
-    // Tells apart the living threads of this process.
-    [[nodiscard]] static const void* thread() noexcept {
-        static thread_local constinit char marker = 0;
-        return &marker;
-    }
+    // Tells apart the living threads of this process; of a thread's copy in a forked child it is the
+    // same.
+    [[nodiscard]] static const void* thread() noexcept { return &detail::known_thread; }
 
-    template <class Use>
-    [[gnu::noinline]] auto elsewhere(Use use) {
-        if (thread() == home_thread_) {  // its first operation, or its copy's in a forked child
-            home_ = seats_[take(owner_slot(me_.self()) % Hands)].held;
-            home_epoch_ = detail::epoch();
-            return use(home_);
-        }
-        const loan lent{borrow()};
-        return use(lent.from.held);
+    // Whether home_ is this thread's. Numbers and addresses may be used again when a thread has ended,
+    // but not by the same one: in the process that made the handle only its number counts, as in
+    // at_home(), and in a forked child, which has another, only its address.
+    [[nodiscard]] bool is_home() const noexcept {
+        return home_number_ >> 32 == detail::epoch() ? home_number_ == detail::this_thread()
+                                                     : home_thread_ == thread();
     }
 
     // A hand that this process has and the home thread does not use.
@@ -276,6 +290,7 @@ private:
     const std::string& name_;
     const std::unique_ptr<seat[]> seats_;
     // Of these, the home thread alone touches the last two.
+    const std::uint64_t home_number_ = detail::this_thread();
     const void* const home_thread_ = thread();
     unsigned home_epoch_ = 0;
     grip home_;

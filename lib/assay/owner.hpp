@@ -15,6 +15,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -54,13 +55,28 @@ namespace detail {
 // One more than the forks between the first process of the program and this one.
 inline unsigned fork_epoch = 1;
 
+// The number of the thread that runs, if it has asked for it with this_thread(); otherwise 0. All that
+// live differ, and so do a thread and its copy in a forked child: one comparison tells whether
+// something is the caller's own.
+inline thread_local constinit std::uint64_t known_thread = 0;
+
 inline void watch_forks() noexcept {
-    static const bool registered = pthread_atfork(nullptr, nullptr, [] { ++fork_epoch; }) == 0;
+    static const bool registered = pthread_atfork(nullptr, nullptr, [] {
+                                       ++fork_epoch;
+                                       known_thread = 0;
+                                   }) == 0;
     static_cast<void>(registered);
 }
 
 // Changes when this process is forked from one that looked. Never 0.
 [[nodiscard]] inline unsigned epoch() noexcept { return fork_epoch; }
+
+// As long as there have not been 2^32 forks between two processes. One system call per thread.
+[[nodiscard]] inline std::uint64_t this_thread() noexcept {
+    if (known_thread == 0)
+        known_thread = std::uint64_t{epoch()} << 32 | static_cast<std::uint32_t>(::gettid());
+    return known_thread;
+}
 
 }  // namespace detail
 

@@ -99,9 +99,11 @@ public:
     // (only in the first operation of a handle or thread): the living have them, or the dead whose
     // last operation cannot be decided yet (see recover). Throws corrupt when a broken process has
     // written to the queue.
-    // (gnu::flatten: with the calls in between, an operation would be a quarter longer.)
-    [[nodiscard, gnu::flatten]] bool enqueue(const T& value) {
-        return hands_.with_hand([this, &value](grip& mine) { return put(mine, value); });
+    // (Always inline, with all that it does when nobody interferes: calls would be a quarter of it.)
+    [[nodiscard, gnu::always_inline]] bool enqueue(const T& value) {
+        if (grip* const mine = hands_.at_home()) [[likely]]
+            return put(*mine, value);
+        return hands_.elsewhere([this, &value](grip& mine) { return put(mine, value); });
     }
 
     // Removes the oldest element; nothing (false) when the queue is empty, which is exact.
@@ -113,8 +115,10 @@ public:
             return value;
         });
     }
-    [[nodiscard, gnu::flatten]] bool dequeue(T& value) {
-        return hands_.with_hand([this, &value](grip& mine) { return take(mine, value); });
+    [[nodiscard, gnu::always_inline]] bool dequeue(T& value) {
+        if (grip* const mine = hands_.at_home()) [[likely]]
+            return take(*mine, value);
+        return hands_.elsewhere([this, &value](grip& mine) { return take(mine, value); });
     }
 
     // As many as fit (as there are), in order, and how many that were. The same as so many single
@@ -186,13 +190,13 @@ private:
     };
 
     // The hints are stored once in so many slots, and lag by that at least.
-    static constexpr std::uint64_t stride = 16;
+    static constexpr std::ptrdiff_t stride = 32;
 
-    // Where a handle goes on: the slot, the turn in which it may be passed, and the next at which
-    // to store a hint.
+    // Where a handle goes on: the slot, the turn in which it may be passed and the one that follows,
+    // and the next slot at which to store a hint.
     struct position {
         word<std::uint64_t>* slot;
-        std::uint64_t turn;
+        std::uint64_t turn, turn_after;
         const word<std::uint64_t>* stop;
     };
     struct memo {
@@ -228,11 +232,11 @@ private:
         return at & (plan_.turn - 1);
     }
 
-    bool put(grip& mine, const T& value) {
+    [[gnu::always_inline]] bool put(grip& mine, const T& value) {
         nodes_[mine.spare].write(value);
         return pass(mine, producer, [](std::uint64_t) {});
     }
-    bool take(grip& mine, T& value) {
+    [[gnu::always_inline]] bool take(grip& mine, T& value) {
         return pass(mine, consumer, [this, &value](auto node) { value = nodes_[node].read(); });
     }
 
@@ -240,20 +244,21 @@ private:
     // and takes the node found there for it. False when that slot is not in its turn: full (empty).
     template <class Received>
     [[gnu::always_inline]] bool pass(grip& mine, role as, Received received) {
-        const position at = mine.memo.next[as];
+        position& at = mine.memo.next[as];
+        auto* const slot = at.slot;
         // seq_cst: see find; and decide() in hands.hpp asks which of the dead was the last to load
         // its slot.
         const std::uint64_t seen = at.slot->load(seq_cst);
         const std::uint64_t node = seen ^ at.turn;  // if it is the slot's turn; else a large number
         if (node > last_node_) {
             // Not yet its turn, and nobody has passed it: full (empty), as find would say.
-            if (turn(seen) == at.turn - plan_.turn) return false;
+            if (turn(seen) + 2 * plan_.turn == at.turn_after) return false;
             return pass_late(mine, as, received);
         }
-        if (!mine.exchange(*at.slot, seen, left(at.turn, mine), node)) [[unlikely]]
+        if (!mine.exchange(*slot, seen, at.turn_after + mine.spare, node)) [[unlikely]]
             return pass_late(mine, as, received);
         received(node);
-        return passed(mine.memo.next[as], at, as);
+        return passed(at, slot, as);
     }
 
     // The general case: others have passed this position already, or it is not the slot's turn.
@@ -269,33 +274,36 @@ private:
             }
             const std::uint64_t node = index(first.word);
             if (node > last_node_) hands_.fail("a slot has a node that does not exist");
-            if (!mine.exchange(*at.slot, first.word, left(at.turn, mine), node)) continue;
+            if (!mine.exchange(*at.slot, first.word, at.turn_after + mine.spare, node)) continue;
             received(node);
-            return passed(next, at, as);
+            return passed(next, at.slot, as);
         }
     }
 
-    [[nodiscard]] std::uint64_t left(std::uint64_t turn, const grip& mine) const noexcept {
-        return turn + plan_.turn + mine.spare;
+    [[gnu::always_inline]] bool passed(position& next, word<std::uint64_t>* slot, role as) {
+        next.slot = slot + 1;
+        return next.slot == next.stop ? tell_position(next, as) : tell_waiters(as);
     }
 
-    [[gnu::always_inline]] bool passed(position& next, const position& at, role as) {
-        next.slot = at.slot + 1;
-        if (next.slot == at.stop) [[unlikely]]
-            share(next, as);
-        shared_->sides[as].passed.notify();
-        return true;
-    }
-
-    // Every few slots: tells the others how far we are.
-    [[gnu::noinline]] void share(position& next, role as) noexcept {
-        const auto i = static_cast<std::uint64_t>(next.slot - slots_);
-        const std::uint64_t at = i < capacity() ? next.turn + i : next.turn + 2 * plan_.turn;
-        next = locate(at);
+    // Every few slots: tells the others how far we are. (A call that comes last costs no stack.)
+    [[gnu::noinline, gnu::cold]] bool tell_position(position& next, role as) noexcept {
+        if (next.slot == end_) {
+            next.slot = slots_;
+            next.turn += 2 * plan_.turn;
+            next.turn_after += 2 * plan_.turn;
+        }
+        next.stop = stop_after(next.slot);
+        const std::uint64_t at = next.turn + static_cast<std::uint64_t>(next.slot - slots_);
         // relaxed: only to keep it from going back by much.
         if (static_cast<std::int64_t>(at - shared_->sides[as].hint.load(relaxed)) > 0)
             // release [queue:hint]: we have seen all positions before it passed.
             shared_->sides[as].hint.store(at, release);
+        return tell_waiters(as);
+    }
+
+    [[gnu::always_inline]] bool tell_waiters(role as) noexcept {
+        shared_->sides[as].passed.notify();
+        return true;
     }
 
     struct found {
@@ -331,7 +339,12 @@ private:
 
     [[nodiscard]] position locate(std::uint64_t at) const noexcept {
         const std::uint64_t i = index(at);
-        return {slots_ + i, turn(at), slots_ + std::min(align_up(i + 1, stride), capacity())};
+        return {slots_ + i, turn(at), turn(at) + plan_.turn,
+                stop_after(slots_ + i / stride * stride)};
+    }
+    // Where a stride ends that begins at the slot.
+    [[nodiscard]] const word<std::uint64_t>* stop_after(word<std::uint64_t>* slot) const noexcept {
+        return end_ - slot < stride ? end_ : slot + stride;
     }
 
     template <class U>
@@ -355,6 +368,7 @@ private:
     const std::uint64_t last_node_ = this->count() + Hands - 1;
     header* const shared_ = part<header>(0);
     word<std::uint64_t>* const slots_ = part<word<std::uint64_t>>(plan::slots);
+    word<std::uint64_t>* const end_ = slots_ + capacity();
     cell<T>* const nodes_ = part<cell<T>>(plan_.nodes);
     const memo fresh_{{start(producer), start(consumer)}};
     holders hands_{part<hand>(plan_.hands),

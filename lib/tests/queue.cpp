@@ -168,6 +168,22 @@ TEST(queue, a_forked_child_and_its_parent_do_not_share_a_hand) {
     expect_whole(s.q);
 }
 
+// The child becomes known by the second handle before it uses the first.
+TEST(queue, a_forked_child_takes_a_hand_of_its_own_for_each_handle_that_it_inherits) {
+    shared_queue_of<narrow> first(2), second(2);
+    ASSERT_TRUE(first.q.enqueue(1) && second.q.enqueue(2));
+    child other([&] {
+        return second.q.dequeue() == 2u && first.q.dequeue() == 1u && first.q.enqueue(3) &&
+                       second.q.enqueue(4)
+                   ? 0
+                   : 1;
+    });
+    EXPECT_EQ(other.exit_code(), 0);
+    ASSERT_TRUE(first.q.enqueue(5) && second.q.enqueue(6));
+    EXPECT_EQ(drain(first.q), (std::vector<std::uint64_t>{3, 5}));
+    EXPECT_EQ(drain(second.q), (std::vector<std::uint64_t>{4, 6}));
+}
+
 TEST(queue, the_destructor_in_a_forked_child_leaves_the_parents_hands_alone) {
     shared_queue s(4);
     ASSERT_TRUE(s.q.enqueue(5));
