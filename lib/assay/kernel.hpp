@@ -143,9 +143,9 @@ inline std::uint64_t available_bytes() noexcept {
                    "; remove unused segments there, or make it larger (mount -o remount,size=)");
 }
 
-// A second, independent open file on what `fd` leads to, whatever its name. A mapping keeps the open file that it was
-// made from alive, locks included, and a forked child inherits mappings: so the file that holds
-// our locks is never the one that we map.
+// A second, independent open file on what `fd` leads to, whatever its name. A mapping keeps the open
+// file that it was made from alive, locks included, and a forked child inherits mappings: so the
+// file that holds our locks is never the one that we map.
 inline unique_fd open_again(int fd) noexcept {
     char self[32];
     std::snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
