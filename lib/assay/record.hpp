@@ -44,7 +44,7 @@ inline void load_bytes(const word<std::uint64_t>* from, std::uint64_t offset, vo
                        std::size_t n) noexcept {
     auto* out = static_cast<std::byte*>(to);
     from += offset / word_bytes;
-    if (const auto skip = static_cast<std::size_t>(offset % word_bytes); skip != 0) {
+    if (const auto skip = static_cast<std::size_t>(offset % word_bytes); skip != 0 && n != 0) {
         const std::size_t part = std::min(word_bytes - skip, n);
         load_part(*from++, skip, out, part);
         out += part, n -= part;
@@ -59,7 +59,7 @@ inline void store_bytes(word<std::uint64_t>* to, std::uint64_t offset, const voi
                         std::size_t n) noexcept {
     const auto* in = static_cast<const std::byte*>(from);
     to += offset / word_bytes;
-    if (const auto skip = static_cast<std::size_t>(offset % word_bytes); skip != 0) {
+    if (const auto skip = static_cast<std::size_t>(offset % word_bytes); skip != 0 && n != 0) {
         const std::size_t part = std::min(word_bytes - skip, n);
         store_part(*to++, skip, in, part);
         in += part, n -= part;
