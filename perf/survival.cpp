@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -104,13 +105,26 @@ struct subject {
     std::function<bool(testimony&)> live_on;  // false: it got stuck
 };
 
-std::uint64_t instructions_of(const subject& s) {
+// Where the instructions of its operation stand.
+std::unique_ptr<assay_kill::track> track_of(const subject& s) {
+    auto t = std::make_unique<assay_kill::track>();
     s.set();
     assay_kill::victim victim(s.operate);
-    std::uint64_t n = 1;
-    while (victim.step()) ++n;
-    victim.kill();
-    return n;
+    do {
+        if (t->length + 1 == assay_kill::track::most) assay_kill::fail("the operation is too long");
+        t->at[t->length++] = victim.place();
+    } while (victim.step());
+    t->at[t->length] = victim.place();
+    t->plan();
+    return t;
+}
+
+// One by one if it does not go the way it went before.
+void die_after(const subject& s, const assay_kill::track& way, std::uint64_t k) {
+    s.set();
+    if (assay_kill::victim(s.operate).run_to(way, k)) return;
+    s.set();
+    assay_kill::victim(s.operate).step_to(k);
 }
 
 // After each instruction, or after so many of them that lie evenly.
@@ -120,15 +134,11 @@ outcome kill_everywhere(const subject& s, std::uint64_t most) {
     const verdict unharmed = survive(s.live_on);
     if (unharmed.stuck || unharmed.damaged) return {.invalid = "stuck although nobody was killed"};
     unsigned stuck = 0, damaged = 0, shrunk = 0;
-    const std::uint64_t length = instructions_of(s), stride = (length + most - 1) / most;
+    const auto way = track_of(s);
+    const std::uint64_t length = way->length, stride = (length + most - 1) / most;
     std::uint64_t killed = 0;
     for (std::uint64_t k = 1; k <= length; k += stride, ++killed) {
-        s.set();
-        {
-            assay_kill::victim victim(s.operate);
-            victim.step_to(k);
-            victim.kill();
-        }
+        die_after(s, *way, k);
         const verdict v = survive(s.live_on);
         stuck += v.stuck;
         damaged += v.damaged;
