@@ -1,6 +1,5 @@
 // main.cpp -- the command line of assay-perf.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -17,23 +16,6 @@ namespace assay_perf {
 namespace {
 
 constexpr settings quick_settings{.repetitions = 3, .seconds = 0.015, .seed = 1, .quick = true};
-
-// Limits are measured first, and those that the chosen figures are compared with always.
-void choose(plan& p, const std::vector<std::string>& filters) {
-    std::ranges::stable_sort(p.all, {}, [](const measurement& m) { return m.kind != "limit"; });
-    if (filters.empty()) return;
-    const auto named = [&](const measurement& m) {
-        return std::ranges::any_of(filters, [&](const std::string& f) {
-            return m.full_name().starts_with(f) || (m.kind == "limit" && f == "limits");
-        });
-    };
-    std::vector<std::string> needed;
-    for (const measurement& m : p.all)
-        if (named(m)) needed.push_back(m.limit);
-    std::erase_if(p.all, [&](const measurement& m) {
-        return !named(m) && !(m.kind == "limit" && std::ranges::count(needed, m.name) != 0);
-    });
-}
 
 int run(plan& p, const std::vector<std::string>& filters, bool list, bool turns,
         const std::string& json) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "perf/statistics.hpp"
@@ -35,7 +36,7 @@ struct measurement {
     nlohmann::json parameters = nlohmann::json::object();
     std::string unit = "ns";
     std::string better = "less";
-    std::string limit = {};  // name of the limit that it is compared with; none if empty
+    std::string limit = {};  // name of the limit that its row is compared with; none if empty
     std::string what = {};   // for a limit: what it is, in words
     std::vector<int> cpus = {};
     bool busy = true;    // its workers should have had their processors all the time
@@ -47,6 +48,9 @@ struct measurement {
         return kind == "limit" ? name : name + "/" + contender;
     }
 };
+
+// The contender of a row that is its limit, measured in turns with the others (choose).
+inline constexpr std::string_view in_turns = "limit";
 
 struct settings {
     unsigned repetitions = 15;
@@ -62,6 +66,12 @@ struct plan {
 
     void add(measurement m) { all.push_back(std::move(m)); }
 };
+
+// Puts the limits first, and gives each row that is compared with one that limit as its last
+// contender: a hypervisor moves processors within minutes, and what two threads of one core can do
+// is no limit for two cores. Of these, only what the filters name is left, and the limit of a row of
+// which anything is. Throws std::runtime_error for a limit that nobody measures.
+void choose(plan& p, const std::vector<std::string>& filters);
 
 inline std::vector<std::function<void(plan&)>>& enlisted() {
     static std::vector<std::function<void(plan&)>> list;

@@ -63,7 +63,9 @@ outcome run(const measurement& m, double seconds) {
 
 void take(figure& f, const settings& with, unsigned round, probes& probe) {
     if (f.of.exact) {
+        pin(allowed_cpus().front());  // who leads and who is led take turns: one core is best
         const outcome o = run(f.of, with.seconds);
+        unpin();
         f.invalid = o.invalid;
         f.of.parameters.update(o.found);
         if (o.invalid.empty()) f.samples.push_back({o.value, "alone", 0, round});
@@ -98,47 +100,48 @@ void take(figure& f, const settings& with, unsigned round, probes& probe) {
 // Says how far it is, and how long it will take if the rest is like what was.
 class progress {
 public:
-    explicit progress(std::size_t rows) : rows_(rows), terminal_(::isatty(STDERR_FILENO) != 0) {}
+    progress(std::size_t rows, std::size_t figures)
+        : rows_(rows), figures_(figures), terminal_(::isatty(STDERR_FILENO) != 0) {}
 
-    void row(const std::string& name) {
-        const double spent = static_cast<double>(now_ns() - start_) / 1e9;
-        const double left =
-            done_ == 0 ? 0
-                       : spent / static_cast<double>(done_) * static_cast<double>(rows_ - done_);
-        if (terminal_ || done_ % 10 == 0)
-            std::fprintf(stderr, "%s%3zu of %zu rows, about %.0f s left  %s%s",
-                         terminal_ ? "\r\033[K" : "", done_ + 1, rows_, left, name.c_str(),
-                         terminal_ ? "\r" : "\n");
-        ++done_;
+    // Begins.
+    void row(const std::vector<figure>& next) {
+        if (terminal_ || begun_ % 10 == 0)
+            std::fprintf(
+                stderr, "%s%3zu of %zu rows%s  %s%s", terminal_ ? "\r\033[K" : "", begun_ + 1,
+                rows_,
+                time_left(static_cast<double>(now_ns() - start_) / 1e9, done_, figures_).c_str(),
+                next.front().of.name.c_str(), terminal_ ? "\r" : "\n");
+        ++begun_;
+        done_ += next.size();
     }
     void clear() const {
         if (terminal_) std::fprintf(stderr, "\033[K");
     }
 
 private:
-    std::size_t rows_, done_ = 0;
+    std::size_t rows_, figures_, begun_ = 0, done_ = 0;
     bool terminal_;
     unsigned long long start_ = now_ns();
 };
 
-struct limit {
-    double median;
-    std::string regime;
-};
-using all_limits = std::map<std::string, limit>;
+using row_limits = std::map<std::string, double>;  // by name of the row
 
-// What two threads of one core can do is no limit for two cores.
-bool other_regime(const figure& f, const limit& l) {
-    return f.of.cpus.size() > 1 && f.regime != l.regime;
-}
-std::optional<double> ratio(const figure& f, const all_limits& limits) {
-    const auto found = limits.find(f.of.limit);
-    if (!f.middle || found == limits.end() || found->second.median <= 0) return std::nullopt;
-    if (other_regime(f, found->second)) return std::nullopt;
-    return f.middle->median / found->second.median;
+row_limits limits_of(const std::vector<figure>& figures) {
+    row_limits found;
+    for (const figure& f : figures)
+        if (f.of.contender == in_turns && f.middle) found[f.of.name] = f.middle->median;
+    return found;
 }
 
-void print(const figure& f, const all_limits& limits) {
+// To the limit that was measured in turns with it, in the same regime.
+std::optional<double> ratio(const figure& f, const row_limits& limits) {
+    const auto found = limits.find(f.of.name);
+    if (!f.middle || f.of.contender == in_turns || found == limits.end() || found->second <= 0)
+        return std::nullopt;
+    return f.middle->median / found->second;
+}
+
+void print(const figure& f, const row_limits& limits) {
     std::string line = f.of.full_name();
     line.resize(std::max<std::size_t>(line.size() + 1, 76), ' ');
     char text[160];
@@ -197,15 +200,7 @@ nlohmann::json fingerprint() {
     return nlohmann::json::parse(text);
 }
 
-all_limits limits_of(const std::vector<figure>& figures) {
-    all_limits found;
-    for (const figure& f : figures)
-        if (f.of.kind == "limit" && f.middle) found[f.of.name] = {f.middle->median, f.regime};
-    return found;
-}
-
-}  // namespace
-
+// In which most samples of a row were taken, all contenders together.
 std::string common_regime(const std::vector<figure>& row) {
     std::map<std::string, std::size_t> count;
     for (const figure& f : row)
@@ -214,10 +209,11 @@ std::string common_regime(const std::vector<figure>& row) {
     return most == count.end() ? "" : most->first;
 }
 
+}  // namespace
+
 void conclude(std::vector<figure>& row, unsigned repetitions) {
     const std::string regime = common_regime(row);
     for (figure& f : row) {
-        f.regime = regime;
         std::vector<double> values;
         for (const sample& s : f.samples)
             if (s.regime == regime) values.push_back(s.value);
@@ -244,28 +240,29 @@ std::vector<figure> measure(const plan& p) {
         rows.back().push_back({.of = m});
     }
     std::vector<figure> done;
-    all_limits limits;
     probes probe;
-    progress said(rows.size());
+    progress said(rows.size(), p.all.size());
     for (std::vector<figure>& row : rows) {
-        said.row(row.front().of.name);
+        said.row(row);
         for (unsigned round = 0; round < attempts_each * p.with.repetitions; ++round)
             for (figure& f : row)
                 if (f.invalid.empty() && round < attempts_each * runs_of(f, p.with) &&
                     f.samples.size() < runs_of(f, p.with))
                     take(f, p.with, round, probe);
         conclude(row, p.with.repetitions);
-        for (figure& f : row)
-            if (const auto l = limits.find(f.of.limit);
-                f.middle && l != limits.end() && other_regime(f, l->second))
-                f.flags.push_back("limit in the other regime");
         said.clear();
+        for (const figure& f : row) print(f, limits_of(row));
         std::ranges::move(row, std::back_inserter(done));
-        limits.merge(
-            limits_of(row = {done.end() - static_cast<std::ptrdiff_t>(row.size()), done.end()}));
-        for (const figure& f : row) print(f, limits);
     }
     return done;
+}
+
+std::string time_left(double spent, std::size_t done, std::size_t of) {
+    if (done == 0) return "";  // there is nothing that the rest could be like
+    char text[40];
+    std::snprintf(text, sizeof text, ", about %.0f s left",
+                  spent / static_cast<double>(done) * static_cast<double>(of - done));
+    return text;
 }
 
 void take_turns(const plan& p, std::istream& asked) {
@@ -318,6 +315,7 @@ nlohmann::json report(const plan& p, const std::vector<figure>& figures) {
                                     {"regime", s.regime},
                                     {"probe_ns", s.probe_ns},
                                     {"round", s.round}});
+        if (!f.of.what.empty()) j["what"] = f.of.what;
         j["structure"] = f.of.structure;
         j["kind"] = f.of.kind;
         j["contender"] = f.of.contender;

@@ -26,14 +26,14 @@ struct figure {
     std::optional<histogram> times = {};
     std::vector<std::string> flags = {};
     std::optional<quartiles> middle = {};
-    std::string regime = {};  // of the samples that count
 };
 
-// The regime in which most samples of a row were taken, all contenders together.
-[[nodiscard]] std::string common_regime(const std::vector<figure>& row);
-// Sets the median of each figure, over its samples of that regime, and its flags. A figure that is
-// invalid, or that has no such sample, gets no median.
+// Sets the median of each figure, over its samples of the regime in which most of the row were
+// taken, and its flags. A figure that is invalid, or that has no such sample, gets no median.
 void conclude(std::vector<figure>& row, unsigned repetitions);
+
+// In words, when so many of the figures have taken so many seconds; nothing when none has.
+[[nodiscard]] std::string time_left(double spent, std::size_t done, std::size_t of);
 
 // Measures all, says how far it is on stderr, prints a table on stdout.
 [[nodiscard]] std::vector<figure> measure(const plan& p);

@@ -15,6 +15,7 @@ matplotlib.rcParams.update({
 WIDTH = 4.1  # inches: what a phone shows in nearly its own size
 THEME = {"#010101": "var(--text)", "#020202": "var(--line)"}
 OURS = "#d9483b"
+LIMIT = "#010101"  # that of the text
 OTHERS = ["#3b82c4", "#8a6fc9", "#2f9e73", "#c98a1b", "#b05a9c", "#6f9a2f", "#37a6bd", "#96705a", "#7a7f87", "#2b4f9e", "#c77fd0",
           "#1f6f54", "#b8a23a"]
 MARKS = "osD^vP"
@@ -29,8 +30,8 @@ def breakable(name):
 
 def looks(names):
     """{name: (colour, mark)}; with the names of a whole page, a contender looks the same in each of its plots."""
-    others = sorted({n for n in names if n != "assay"})
-    return {"assay": (OURS, MARKS[0]), **{n: (OTHERS[i % len(OTHERS)], MARKS[(i + 1) % len(MARKS)]) for i, n in enumerate(others)}}
+    others = sorted({n for n in names if n not in ("assay", "limit")})
+    return {"assay": (OURS, MARKS[0]), "limit": (LIMIT, ""), **{n: (OTHERS[i % len(OTHERS)], MARKS[(i + 1) % len(MARKS)]) for i, n in enumerate(others)}}
 
 
 def short(x):
@@ -98,14 +99,14 @@ def rows(series, unit, title, look):
 
 def lines(series, xs, xlabel, ylabel, title, look):
     """series: {name: [(x, y, flagged)]} over the categories xs."""
-    names = sorted(series, key=lambda n: (n != "assay", n))
+    names = sorted(series, key=lambda n: (n != "assay", n != "limit", n))
     columns = 2 if max(map(len, names)) < 28 else 1
     figure, axes = drawing(2.2 + 0.17 * math.ceil(len(names) / columns))
     for name in names:
         points = sorted((xs.index(x), y, flagged) for x, y, flagged in series[name])
         colour, mark = look[name]
         axes.plot([p[0] for p in points], [p[1] for p in points], color=colour, marker=mark, markersize=4.5, linewidth=1.4,
-                  linestyle="--" if any(p[2] for p in points) else "-", label=name)
+                  linestyle=":" if name == "limit" else "--" if any(p[2] for p in points) else "-", label=name)
     axes.set_xticks(range(len(xs)), [str(x) for x in xs])
     scale(axes, "y", [y for points in series.values() for _, y, _ in points])
     axes.set_xlabel(xlabel)

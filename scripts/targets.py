@@ -56,7 +56,7 @@ def measured(figures):
 
 
 def meant(against, contender):
-    peer = not contender.startswith("assay")
+    peer = contender != perf_data.IN_TURNS and not contender.startswith("assay")
     return against == contender or (peer and (against == "best" or (against == "vyukov" and "yukov" in contender)))
 
 
@@ -85,10 +85,9 @@ def judge(document, target):
     base = {"median": 1, "low": 1, "high": 1, "flags": []} if target.against == "number" else reference(document, target, figure)
     if base is None or not base["median"]:
         return {**row, "flags": [*row["flags"], "nothing to compare it with"]}
-    against = "" if target.against == "number" else base.get("contender") if target.against != "limit" else base["name"]
+    against = "" if target.against == "number" else base["contender"] if target.against != "limit" else figure["limit"]
     ratio, low, high = figure["median"] / base["median"], figure["low"] / base["high"], figure["high"] / base["low"]
-    apart = target.against == "limit" and figure["ratio_to_limit"] is None  # taken in another regime than the limit
-    verdict = "inconclusive" if apart else "reached" if high <= target.at_most else "not reached" if low > target.at_most else "inconclusive"
+    verdict = "reached" if high <= target.at_most else "not reached" if low > target.at_most else "inconclusive"
     return {**row, "verdict": verdict, "ratio": ratio, "low": low, "high": high, "against": against,
             "flags": sorted({*figure["flags"], *base["flags"]})}
 

@@ -241,5 +241,110 @@ TEST(conclusions, dropped_samples_are_counted_and_few_are_flagged) {
     EXPECT_EQ(report({}, row)["figures"][0]["dropped"]["starved"], 3);
 }
 
+// --- limits ------------------------------------------------------------------------------------
+
+// Two rows, one of which is compared with a limit; each run notes that it was its turn.
+plan two_rows(std::string& turns) {
+    plan p{.with = {.repetitions = 3, .seconds = 0}};
+    const auto add = [&](const char* name, const char* kind, const char* contender,
+                         const char* limit, char turn) {
+        p.add({.name = name,
+               .kind = kind,
+               .contender = contender,
+               .limit = limit,
+               .what = turn == 'L' ? "as fast as can be" : "",
+               .busy = false,
+               .run = [&turns, turn](double) {
+                   turns += turn;
+                   return outcome{.value = turn == 'L' ? 2.0 : 6.0};
+               }});
+    };
+    add("x/throughput/fast", "throughput", "assay", "transport", 'A');
+    add("x/throughput/fast", "throughput", "pipe", "transport", 'B');
+    add("x/throughput/free", "throughput", "assay", "", 'C');
+    add("transport", "limit", "assay", "", 'L');
+    return p;
+}
+
+std::vector<std::string> names_of(const plan& p) {
+    std::vector<std::string> names;
+    for (const measurement& m : p.all) names.push_back(m.full_name());
+    return names;
+}
+
+using names = std::vector<std::string>;
+
+TEST(limits, a_row_that_is_compared_with_one_has_it_as_its_last_contender) {
+    std::string turns;
+    plan p = two_rows(turns);
+    choose(p, {});
+    EXPECT_EQ(names_of(p), (names{"transport", "x/throughput/fast/assay", "x/throughput/fast/pipe",
+                                  "x/throughput/fast/limit", "x/throughput/free/assay"}));
+    EXPECT_EQ(p.all[3].limit, "transport");
+    EXPECT_EQ(p.all[3].kind, "throughput");
+    EXPECT_EQ(p.all[3].what, "as fast as can be");
+}
+
+TEST(limits, a_filter_leaves_the_limits_of_the_rows_that_it_names) {
+    std::string turns;
+    const auto chosen = [&](const std::string& filter) {
+        plan p = two_rows(turns);
+        choose(p, {filter});
+        return names_of(p);
+    };
+    EXPECT_EQ(chosen("x/throughput/fast/pipe"),
+              (names{"x/throughput/fast/pipe", "x/throughput/fast/limit"}));
+    EXPECT_EQ(chosen("x/throughput/free"), (names{"x/throughput/free/assay"}));
+    EXPECT_EQ(chosen("limits"), (names{"transport"}));
+    EXPECT_EQ(chosen("warp"), names{});
+}
+
+TEST(limits, canary_a_limit_that_nobody_measures_is_named) {
+    std::string turns;
+    plan p = two_rows(turns);
+    p.all.pop_back();
+    try {
+        choose(p, {});
+        FAIL() << "it is measured";
+    } catch (const std::runtime_error& e) {
+        EXPECT_NE(std::string(e.what()).find("transport"), std::string::npos) << e.what();
+    }
+}
+
+// A run that was disturbed is repeated at the end, so only the first rounds are certain.
+TEST(limits, are_measured_in_turns_with_the_row) {
+    std::string turns;
+    plan p = two_rows(turns);
+    choose(p, {"x/throughput/fast"});
+    const std::vector<figure> row = measure(p);
+    EXPECT_EQ(turns.substr(0, 9), "ABLABLABL");
+    const nlohmann::json figures = report(p, row)["figures"];
+    ASSERT_EQ(figures.size(), 3u);
+    EXPECT_EQ(figures[2]["contender"], "limit");
+    EXPECT_EQ(figures[2]["what"], "as fast as can be");
+    EXPECT_TRUE(figures[2]["ratio_to_limit"].is_null());
+}
+
+TEST(limits, canary_a_ratio_is_to_the_limit_of_the_row_in_its_regime) {
+    std::vector<figure> row{with_samples({6, 6, 6}, "near"), with_samples({2, 2}, "near")};
+    row[1].of.contender = in_turns;
+    for (const double v : {60.0, 60.0}) row[1].samples.push_back({v, "far", 300, 3});
+    figure elsewhere = with_samples({100, 100, 100}, "near");
+    elsewhere.of.name = "transport";
+    elsewhere.of.kind = "limit";
+    conclude(row, 3);
+    row.insert(row.begin(), elsewhere);
+    const nlohmann::json said = report({}, row);
+    EXPECT_DOUBLE_EQ(said["figures"][0]["ratio_to_limit"], 3);
+
+    row[2].middle.reset();  // all of its samples were dropped
+    EXPECT_TRUE(report({}, row)["figures"][0]["ratio_to_limit"].is_null());
+}
+
+TEST(progress, says_nothing_about_the_time_until_something_was_done) {
+    EXPECT_EQ(time_left(0.1, 0, 100), "");
+    EXPECT_EQ(time_left(10, 25, 100), ", about 30 s left");
+}
+
 }  // namespace
 }  // namespace assay_perf
