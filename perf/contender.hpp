@@ -7,9 +7,12 @@
 // format().
 #pragma once
 
+#include <unistd.h>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <span>
 #include <string_view>
 
@@ -36,6 +39,20 @@ struct item {
 // Which worker of its team this process is, from 0; set after the fork. For identities of users.
 inline unsigned this_worker = 0;
 
+// Ends this process, and the measurement has no number: for a contender that can neither go on nor
+// throw. Workers set it.
+inline void (*give_up)(const char* why) = [](const char* why) {
+    std::fprintf(stderr, "%s\n", why);
+    ::_exit(1);
+};
+
+// What a worker does with a FIFO. A user may want to know: `user(memory, capacity, role)`; and such
+// a user's connect() is called when all that its process needs are made, before what is measured.
+enum class role { puts, takes };
+
+template <class C>
+concept of_one_role = std::constructible_from<typename C::user, void*, std::size_t, role>;
+
 // A first-in-first-out contender. `C::user` is made in each process after the fork.
 template <class C, class T>
 concept fifo_contender = requires(void* memory, std::size_t capacity, typename C::user& user,
@@ -44,7 +61,7 @@ concept fifo_contender = requires(void* memory, std::size_t capacity, typename C
     { C::producers + C::consumers } -> std::convertible_to<unsigned>;  // 1 or many
     { C::bytes(capacity) } -> std::convertible_to<std::size_t>;        // 0: it has its own memory
     C::format(memory, capacity);
-    requires std::constructible_from<typename C::user, void*, std::size_t>;
+    requires of_one_role<C> || std::constructible_from<typename C::user, void*, std::size_t>;
     { user.put(in) } -> std::convertible_to<bool>;    // false: full
     { user.take(out) } -> std::convertible_to<bool>;  // false: empty
 };

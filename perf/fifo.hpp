@@ -74,11 +74,27 @@ public:
     [[nodiscard]] typename C::user& enter() const {
         return *new typename C::user(memory_.get(), capacity_);
     }
+    [[nodiscard]] typename C::user& enter(role what) const {
+        if constexpr (of_one_role<C>)
+            return *new typename C::user(memory_.get(), capacity_, what);
+        else
+            return enter();
+    }
 
 private:
     std::size_t capacity_;
     shared_memory memory_;
 };
+
+// Says that this worker has entered all that it uses, and waits for the others.
+template <class... Users>
+void meet(worker& w, Users&... users) {
+    const auto connect = [](auto& user) {
+        if constexpr (requires { user.connect(); }) user.connect();
+    };
+    (connect(users), ...);
+    w.meet();
+}
 
 // A producer's items in the order of their numbers, each once; a single consumer misses none.
 class order {
@@ -195,8 +211,8 @@ template <class C, class T>
 [[nodiscard]] outcome throughput(const traffic& t, double seconds) {
     const arena<C> place(t.capacity);
     const team_result r = run_team(t.cpus, seconds, [&](worker& w) {
-        auto& user = place.enter();
-        w.meet();
+        auto& user = place.enter(w.index < t.producers ? role::puts : role::takes);
+        meet(w, user);
         if (w.index < t.producers)
             produce<typename C::user, T>(w, user, t);
         else

@@ -100,15 +100,15 @@ template <class C, class T>
     const shared<histogram> times;
     const double ns = ns_per_tick();
     const team_result r = run_team(pair, seconds, [&](worker& w) {
-        auto& out = w.index == 0 ? there.enter() : back.enter();
-        auto& in = w.index == 0 ? back.enter() : there.enter();
+        auto& out = (w.index == 0 ? there : back).enter(role::puts);
+        auto& in = (w.index == 0 ? back : there).enter(role::takes);
         T x{};
         const auto comes = [&](std::uint64_t n) {
             while (!in.take(x))
                 if (!w.running(n)) return false;
             return true;
         };
-        w.meet();
+        meet(w, out, in);
         std::uint64_t last = ticks();
         for (std::uint64_t n = 0; w.running(n); ++n) {
             if (w.index == 1 && !comes(n)) return;
@@ -127,40 +127,50 @@ template <class C, class T>
     return {.value = times->percentile(50), .cpu_share = r.cpu_share, .times = *times};
 }
 
+[[nodiscard]] inline measurement latency_row(const std::string& structure, const std::string& what,
+                                             std::size_t payload, std::uint64_t interval_ns,
+                                             const std::vector<int>& pair,
+                                             std::string_view contender) {
+    return {.name = structure + "/latency/" + what + "/1p1c/" + std::to_string(payload) + "B/cap" +
+                    std::to_string(few) + "/spin/" + placement(pair),
+            .structure = structure,
+            .kind = "latency",
+            .contender = std::string(contender),
+            .parameters = {{"producers", 1},
+                           {"consumers", 1},
+                           {"payload", payload},
+                           {"capacity", few},
+                           {"batch", 1},
+                           {"wait", "spin"},
+                           {"interval_ns", interval_ns},
+                           {"placement", placement(pair)}},
+            .unit = "ns",
+            .cpus = pair};
+}
+
 template <class T, class... Cs>
-void add_latency(plan& p, const std::string& structure, const std::vector<int>& pair,
-                 contenders<Cs...> all, side who) {
-    const std::string size = std::to_string(sizeof(T)) + "B/cap" + std::to_string(few) + "/";
-    const auto add = [&]<class C>(const std::string& what, const std::string& limit,
-                                  std::uint64_t interval_ns, auto run) {
-        p.add({.name = structure + "/latency/" + what + "/1p1c/" + size + "spin/" + placement(pair),
-               .structure = structure,
-               .kind = "latency",
-               .contender = std::string(C::name),
-               .parameters = {{"producers", 1},
-                              {"consumers", 1},
-                              {"payload", sizeof(T)},
-                              {"capacity", few},
-                              {"batch", 1},
-                              {"wait", "spin"},
-                              {"interval_ns", interval_ns},
-                              {"placement", placement(pair)}},
-               .unit = "ns",
-               .limit = limit,
-               .cpus = pair,
-               .run = run});
-    };
+void add_ping_pong(plan& p, const std::string& structure, const std::vector<int>& pair,
+                   contenders<Cs...> all, side who) {
     each(all, [&]<class C>() {
         if ((C::producers == many && C::consumers == many) != (who == side::several)) return;
-        add.template operator()<C>("ping_pong", round_trip_limit(true, pair), 0,
-                                   [=](double s) { return ping_pong<C, T>(pair, s); });
+        measurement m = latency_row(structure, "ping_pong", sizeof(T), 0, pair, C::name);
+        m.limit = round_trip_limit(true, pair);
+        m.run = [=](double seconds) { return ping_pong<C, T>(pair, seconds); };
+        p.add(std::move(m));
     });
+}
+
+template <class T, class... Cs>
+void add_open_loop(plan& p, const std::string& structure, const std::vector<int>& pair,
+                   contenders<Cs...> all, side who) {
     for (const std::uint64_t interval : {1'000u, 10'000u})
         each(all, [&]<class C>() {
             if ((C::producers == many && C::consumers == many) != (who == side::several)) return;
-            add.template operator()<C>(
-                "open_loop/every" + std::to_string(interval) + "ns", "", interval,
-                [=](double s) { return under_load<C, T>(pair, interval, s); });
+            measurement m =
+                latency_row(structure, "open_loop/every" + std::to_string(interval) + "ns",
+                            sizeof(T), interval, pair, C::name);
+            m.run = [=](double s) { return under_load<C, T>(pair, interval, s); };
+            p.add(std::move(m));
         });
 }
 

@@ -17,10 +17,13 @@ using rivals = joined<contenders<assay_queue<T>>, fifo_peers<T>>;
 
 template <class T>
 void add_payload(plan& p, std::size_t capacity, std::size_t batch) {
-    for (const auto& pair : pairs())
-        add_throughput<T>(p, "queue", {1, 1, capacity, batch, waits::spin, pair},
-                          limit_of_transport(sizeof(T), capacity, pair), rivals<T>{},
-                          side::several);
+    for (const auto& pair : pairs()) {
+        const traffic t{1, 1, capacity, batch, waits::spin, pair};
+        const std::string limit = limit_of_transport(sizeof(T), capacity, pair);
+        add_throughput<T>(p, "queue", t, limit, rivals<T>{}, side::several);
+        if (capacity == few)
+            add_throughput<T>(p, "queue", t, limit, waiting_peers<T>{}, side::single);
+    }
     for (unsigned n = 2; n <= std::max<std::size_t>(2, allowed_cpus().size() / 2); n *= 2)
         if (allowed_cpus().size() > 1)
             add_throughput<T>(p, "queue", crowd(n, capacity, batch),
@@ -52,8 +55,11 @@ void add_pairs_alone(plan& p) {
 
 const enlist rows([](plan& p) {
     add_pairs_alone(p);
-    for (const auto& pair : pairs())
-        add_latency<item<8>>(p, "queue", pair, rivals<item<8>>{}, side::several);
+    for (const auto& pair : pairs()) {
+        add_ping_pong<item<8>>(p, "queue", pair, rivals<item<8>>{}, side::several);
+        add_ping_pong<item<8>>(p, "queue", pair, ping_pong_peers<item<8>>{}, side::single);
+        add_open_loop<item<8>>(p, "queue", pair, rivals<item<8>>{}, side::several);
+    }
     each_load([&]<class T>(std::size_t capacity, std::size_t batch) {
         add_payload<T>(p, capacity, batch);
     });

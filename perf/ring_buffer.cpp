@@ -11,9 +11,6 @@ template <class T>
 using rivals = joined<contenders<assay_ring_buffer<T>>, fifo_peers<T>>;
 
 template <class T>
-using rivals = joined<contenders<assay_ring_buffer<T>>, fifo_peers<T>>;
-
-template <class T>
 void add_payload(plan& p, std::size_t capacity, std::size_t batch) {
     for (const auto& pair : pairs()) {
         const traffic t{1, 1, capacity, batch, waits::spin, pair};
@@ -23,8 +20,10 @@ void add_payload(plan& p, std::size_t capacity, std::size_t batch) {
 }
 
 const enlist rows([](plan& p) {
-    for (const auto& pair : pairs())
-        add_latency<item<8>>(p, "ring_buffer", pair, rivals<item<8>>{}, side::single);
+    for (const auto& pair : pairs()) {
+        add_ping_pong<item<8>>(p, "ring_buffer", pair, rivals<item<8>>{}, side::single);
+        add_open_loop<item<8>>(p, "ring_buffer", pair, rivals<item<8>>{}, side::single);
+    }
     each_load([&]<class T>(std::size_t capacity, std::size_t batch) {
         add_payload<T>(p, capacity, batch);
     });

@@ -71,9 +71,12 @@ pid_t fork_pinned(int cpu, int parent) {
 }
 
 [[noreturn]] void work(unsigned i, int cpu, board& b, const std::function<void(worker&)>& body) {
+    static worker* self = nullptr;
     this_worker = i;
+    give_up = [](const char* why) { self->fail("%s", why); };
     try {
         worker w(i, b);
+        self = &w;
         body(w);
         ::_exit(0);
     } catch (const std::exception& e) {

@@ -26,6 +26,9 @@
 #if ASSAY_HAS_MOODYCAMEL
 #include "perf/peers/moodycamel.hpp"
 #endif
+#if ASSAY_HAS_ICEORYX
+#include "perf/peers/iceoryx.hpp"
+#endif
 
 namespace assay_perf {
 namespace peers {
@@ -96,6 +99,20 @@ using fifo_peers =
     joined<peers::always<T>, peers::cds_fifos<T>, peers::xenium_fifos<T>, peers::dpdk_fifos<T>,
            peers::ck_fifos<T>, peers::moodycamel_fifos<T>, peers::boost_fifos<T>>;
 
+// What moves elements from one process to another and is no queue: for the rows of one producer and
+// one consumer. In throughput, put() may wait inside.
+#if ASSAY_HAS_ICEORYX
+template <class T>
+using ping_pong_peers = contenders<peers::iceoryx<T>>;
+template <class T>
+using waiting_peers = contenders<peers::waiting_iceoryx<T>>;
+#else
+template <class T>
+using ping_pong_peers = contenders<>;
+template <class T>
+using waiting_peers = contenders<>;
+#endif
+
 using pool_peers =
     joined<contenders<peers::tagged_stack<peers::pooled>>, peers::ck_pools, peers::boost_pools>;
 
@@ -120,13 +137,12 @@ using pool_peers =
 #if !ASSAY_HAS_MOODYCAMEL
     missing.emplace_back("moodycamel ReaderWriterQueue: not installed (libreaderwriterqueue-dev)");
 #endif
+#if !ASSAY_HAS_ICEORYX
+    missing.emplace_back("iceoryx: not installed (libiceoryx-posh-dev, libacl1-dev)");
+#endif
     missing.emplace_back(
         "moodycamel ConcurrentQueue: not between processes (it knows its producers by thread-local "
         "objects, and allocates)");
-    missing.emplace_back(
-        "iceoryx: no adapter (a full subscriber blocks publish() or discards: there is no put that "
-        "neither waits nor loses; and a process connects through its daemon, for 100 ms, as one "
-        "that sends or one that receives, before it can do either)");
     missing.emplace_back(
         "TBB concurrent_queue, concurrent_bounded_queue: not between processes (libtbb keeps their "
         "state on the heap of one process)");

@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
@@ -31,13 +34,30 @@ bool all_well(const std::vector<std::function<bool()>>& work) {
         pids.push_back(pid);
     }
     bool well = true;
-    int status = 0;
-    while (::waitpid(-1, &status, 0) > 0) {
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
-        well = false;  // and the others may wait for it
-        for (const pid_t pid : pids) ::kill(pid, SIGKILL);
-    }
+    for (std::size_t left = pids.size(); left != 0; ::usleep(200))
+        for (pid_t& pid : pids) {  // and no other child: a peer may have one
+            int status = 0;
+            if (pid < 0 || ::waitpid(pid, &status, WNOHANG) != pid) continue;
+            pid = -1;
+            --left;
+            if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+            well = false;  // and the others may wait for it
+            for (const pid_t other : pids)
+                if (other > 0) ::kill(other, SIGKILL);
+        }
     return well;
+}
+
+template <class C>
+typename C::user enter(void* memory, std::size_t capacity, role what) {
+    if constexpr (of_one_role<C>)
+        return typename C::user(memory, capacity, what);
+    else
+        return typename C::user(memory, capacity);
+}
+
+void connect(auto& user) {
+    if constexpr (requires { user.connect(); }) user.connect();
 }
 
 template <class C, class T>
@@ -57,7 +77,8 @@ bool moves_all_in_order(std::uint64_t count) {
     std::vector<std::function<bool()>> work;
     for (std::uint64_t p = 0; p < producers; ++p)
         work.emplace_back([&, p] {
-            typename C::user user(memory.get(), capacity);
+            auto user = enter<C>(memory.get(), capacity, role::puts);
+            connect(user);
             T element;
             for (std::uint64_t i = 0; i < count; ++i) {
                 element.set(p << 32 | i);
@@ -68,7 +89,8 @@ bool moves_all_in_order(std::uint64_t count) {
         });
     for (unsigned c = 0; c < consumers; ++c)
         work.emplace_back([&] {
-            typename C::user user(memory.get(), capacity);
+            auto user = enter<C>(memory.get(), capacity, role::takes);
+            connect(user);
             std::uint64_t next[producers] = {};
             T element;
             for (;;) {
@@ -134,18 +156,17 @@ bool gives_each_object_to_one(std::uint64_t rounds) {
 enum class habit { loses, repeats, swaps };
 
 // A queue that does something wrong with every thousandth element.
-template <habit Bad>
-struct wrong_queue : peers::vyukov<item<8>> {
-    struct user : peers::vyukov<item<8>>::user {
-        using base = peers::vyukov<item<8>>::user;
-        using base::base;
+template <habit Bad, class C = peers::vyukov<item<8>>>
+struct wrong_queue : C {
+    struct user : C::user {
+        using C::user::user;
         bool put(const item<8>& value) {
-            if (++n % 1000 != 0) return base::put(value);
+            if (++n % 1000 != 0) return C::user::put(value);
             if (Bad == habit::loses) return true;
-            if (Bad == habit::repeats) return base::put(value) && base::put(value);
+            if (Bad == habit::repeats) return C::user::put(value) && C::user::put(value);
             item<8> other = value;  // after the next one
             other.word[0] += n < 19'000 ? 1 : 0;
-            return base::put(other);
+            return C::user::put(other);
         }
         std::uint64_t n = 0;
     };
@@ -197,6 +218,85 @@ void add_fifos() {
             [] { return moves_all_in_order<C, item<Bytes>>(20'000); });
     });
 }
+
+#if ASSAY_HAS_ICEORYX
+// Its daemon's files, and those of its ends: /dev/shm and /tmp are the host's, so only ours count.
+class with_roudi : public testing::Test {
+public:
+    void SetUp() override {
+        const shared_memory memory(peers::iceoryx<item<8>>::bytes(1));
+        try {
+            peers::open_iceoryx_service(memory.get());
+        } catch (const std::exception& e) {
+            const std::string why = e.what();
+            for (const char* of_the_host : {"another one runs", "has no room"})
+                if (why.find(of_the_host) != std::string::npos) GTEST_SKIP() << why;
+            FAIL() << why;
+        }
+        peers::close_iceoryx_service(memory.get());
+    }
+};
+
+std::size_t files_of(pid_t measuring) {
+    const std::string ends = "/tmp/assay-perf-" + std::to_string(measuring) + "-";
+    std::size_t n = std::filesystem::exists("/dev/shm/iceoryx_mgmt");
+    for (const auto& entry : std::filesystem::directory_iterator("/tmp"))
+        n += entry.path().string().starts_with(ends);
+    return n;
+}
+
+bool in_ten_seconds(const std::function<bool()>& happens) {
+    for (unsigned n = 0; n < 1000; ++n) {
+        if (happens()) return true;
+        ::usleep(10'000);
+    }
+    return false;
+}
+
+TEST_F(with_roudi, iceoryx_in_order) {
+    EXPECT_TRUE((moves_all_in_order<peers::iceoryx<item<8>>, item<8>>(20'000)));
+    EXPECT_TRUE((moves_all_in_order<peers::iceoryx<item<64>>, item<64>>(20'000)));
+    EXPECT_TRUE((moves_all_in_order<peers::iceoryx<item<1024>>, item<1024>>(20'000)));
+    EXPECT_EQ(peers::iceoryx_daemon(), 0);
+    // Another measuring process may have a RouDi just now.
+    EXPECT_TRUE(in_ten_seconds([] { return files_of(::getpid()) == 0; }));
+}
+
+TEST_F(with_roudi, canary_an_iceoryx_that_loses_is_noticed) {
+    using loses = wrong_queue<habit::loses, peers::iceoryx<item<8>>>;
+    EXPECT_FALSE((moves_all_in_order<loses, item<8>>(20'000)));
+}
+
+// Whatever way the measuring process dies, its RouDi and all files go as well.
+TEST_F(with_roudi, iceoryx_ends_with_its_process) {
+    struct told {
+        std::atomic<pid_t> daemon, end;
+    };
+    const shared<told> said;
+    const pid_t measuring = ::fork();
+    if (measuring == 0) {
+        ::alarm(20);
+        const shared_memory memory(peers::iceoryx<item<8>>::bytes(1));
+        peers::open_iceoryx_service(memory.get());
+        said->daemon = peers::iceoryx_daemon();
+        if (const pid_t end = ::fork(); end != 0) said->end = end, ::pause();
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        const peers::iceoryx_end one(memory.get(), 1, role::takes);
+        ::pause();
+    }
+    // The management segment, and socket and lock of the one end.
+    EXPECT_TRUE(in_ten_seconds([&] { return said->end != 0 && files_of(measuring) == 3; }));
+    ::kill(measuring, SIGKILL);
+    ::waitpid(measuring, nullptr, 0);
+    EXPECT_TRUE(in_ten_seconds([&] { return files_of(measuring) == 0; }));
+    // Ended, though perhaps nobody has reaped it.
+    EXPECT_TRUE(in_ten_seconds([&] {
+        std::ifstream stat("/proc/" + std::to_string(said->daemon) + "/stat");
+        std::string number, name, state;
+        return !(stat >> number >> name >> state) || state == "Z";
+    }));
+}
+#endif
 
 #if ASSAY_HAS_BOOST
 TEST(peers, boost_interprocess_finds_what_was_named) {
