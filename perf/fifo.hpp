@@ -232,7 +232,7 @@ template <class C, class T>
            "/" + to_string(t.wait) + "/" + placement(t.cpus);
 }
 
-[[nodiscard]] inline nlohmann::json parameters_of(const traffic& t, std::size_t payload) {
+[[nodiscard]] inline facts parameters_of(const traffic& t, std::size_t payload) {
     return {
         {"producers", t.producers},      {"consumers", t.consumers}, {"payload", payload},
         {"capacity", t.capacity},        {"batch", t.batch},         {"wait", to_string(t.wait)},

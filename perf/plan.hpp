@@ -3,18 +3,31 @@
 //   const enlist rows([](plan& p) { p.add({.structure = "queue", ...}); });
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "perf/statistics.hpp"
 
 namespace assay_perf {
+
+// A number or a word that tells figures apart. (No JSON here: each file of the suite would compile it.)
+struct fact {
+    fact(std::integral auto n) : value(static_cast<std::uint64_t>(n)) {}
+    fact(double x) : value(x) {}
+    fact(const char* word) : value(word) {}
+    fact(std::string word) : value(std::move(word)) {}
+
+    std::variant<std::uint64_t, double, std::string> value;
+};
+using facts = std::map<std::string, fact>;
 
 // What one run of a measurement said.
 struct outcome {
@@ -22,7 +35,7 @@ struct outcome {
     std::string invalid = {};  // why there is no number: an item was lost
     double cpu_share = 1;      // of the worst processor
     std::optional<histogram> times = {};
-    nlohmann::json found = nlohmann::json::object();  // joins the figure's parameters
+    facts found = {};  // join the figure's parameters
 };
 
 struct measurement {
@@ -33,7 +46,7 @@ struct measurement {
     std::string kind =
         {};  // limit throughput latency waiting startup instructions survival ablation
     std::string contender = "assay";
-    nlohmann::json parameters = nlohmann::json::object();
+    facts parameters = {};
     std::string unit = "ns";
     std::string better = "less";
     std::string limit = {};  // name of the limit that its row is compared with; none if empty

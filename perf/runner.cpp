@@ -67,7 +67,7 @@ void take(figure& f, const settings& with, unsigned round, probes& probe) {
         const outcome o = run(f.of, with.seconds);
         unpin();
         f.invalid = o.invalid;
-        f.of.parameters.update(o.found);
+        for (const auto& [what, value] : o.found) f.of.parameters.insert_or_assign(what, value);
         if (o.invalid.empty()) f.samples.push_back({o.value, "alone", 0, round});
         return;
     }
@@ -180,6 +180,13 @@ nlohmann::json percentiles(const figure& f) {
 
 nlohmann::json optional_number(const std::optional<double>& value) {
     return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+nlohmann::json as_json(const facts& all) {
+    nlohmann::json j = nlohmann::json::object();
+    for (const auto& [what, one] : all)
+        std::visit([&](const auto& value) { j[what] = value; }, one.value);
+    return j;
 }
 
 // What limits and figures have in common.
@@ -319,7 +326,7 @@ nlohmann::json report(const plan& p, const std::vector<figure>& figures) {
         j["structure"] = f.of.structure;
         j["kind"] = f.of.kind;
         j["contender"] = f.of.contender;
-        j["parameters"] = f.of.parameters;
+        j["parameters"] = as_json(f.of.parameters);
         j["better"] = f.of.better;
         j["limit"] = f.of.limit.empty() ? nlohmann::json(nullptr) : nlohmann::json(f.of.limit);
         j["dropped"] = {{"probe_changed", f.probe_changed}, {"starved", f.starved}};

@@ -149,7 +149,7 @@ outcome kill_everywhere(const subject& s, std::uint64_t most) {
               .found = {{"instructions", length - assay_kill::mark_instructions},
                         {"damaged", damaged},
                         {"shrunk", shrunk}}};
-    if (stride != 1) o.found["killed"] = killed;
+    if (stride != 1) o.found.emplace("killed", killed);
     return o;
 }
 
