@@ -185,7 +185,7 @@ nlohmann::json optional_number(const std::optional<double>& value) {
 nlohmann::json as_json(const facts& all) {
     nlohmann::json j = nlohmann::json::object();
     for (const auto& [what, one] : all)
-        std::visit([&](const auto& value) { j[what] = value; }, one.value);
+        j[what] = std::visit([](const auto& value) { return nlohmann::json(value); }, one.value);
     return j;
 }
 
