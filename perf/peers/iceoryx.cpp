@@ -13,10 +13,13 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -40,7 +43,7 @@ namespace {
 
 constexpr int start_ms = 10'000, end_ms = 10'000, connect_ms = 10'000;  // that we wait at most
 constexpr const char* folder = iox::platform::IOX_UDS_SOCKET_PATH_PREFIX;
-constexpr char ready = '\0';        // what it says last
+constexpr char ready = '\0';        // it says when it is
 constexpr unsigned largest = 1024;  // element
 
 std::string group() { return iox::posix::PosixGroup::getGroupOfCurrentProcess().getName().c_str(); }
@@ -157,11 +160,12 @@ public:
     // Another measuring process may have one for a moment.
     daemon() {
         std::string said;
-        for (int ms = 0; !start(said); ms += 100) {
-            end();
-            if (ms >= start_ms || !contains(said, "ROUDI_STILL_RUNNING"))
+        for (int ms = 0; !start(said); ms += 10) {
+            if (const int status = end(); status > 0 && WIFSIGNALED(status))
+                said += std::string("it died: ") + ::strsignal(WTERMSIG(status));
+            if (ms >= start_ms || !contains(said, another))
                 throw std::runtime_error("RouDi does not start: " + explained(said));
-            sleep_ms(100);
+            sleep_ms(10);
         }
     }
     ~daemon() { end(); }
@@ -171,7 +175,20 @@ public:
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
 private:
+    static constexpr const char* another = "ROUDI_STILL_RUNNING";
+
+    // A RouDi that starts while one ends can lose what it has just made: their locks are files, and
+    // removed. So those of measuring processes take turns by a name that no file has, and that is
+    // free when it and all the forked have ended.
+    bool take_turn() {
+        constexpr sockaddr_un name{AF_UNIX, "\0assay-roudi"};
+        turn_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        return ::bind(turn_, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+    }
+
     bool start(std::string& said) {
+        said = another;
+        if (!take_turn()) return false;
         int both[2];
         if (::pipe2(both, O_CLOEXEC) != 0) throw std::runtime_error("RouDi: no pipe");
         const pid_t measuring = ::getpid();
@@ -180,14 +197,16 @@ private:
         ::close(both[1]);
         said = pid_ < 0 ? "cannot fork" : first_words(both[0]);
         ::close(both[0]);
-        return said.ends_with(ready);
+        return is_ready(said);
     }
+
+    static bool is_ready(const std::string& said) { return said.find(ready) != said.npos; }
 
     // Until it is ready, or gone, or has said nothing for too long.
     static std::string first_words(int from) {
         std::string said;
         char part[400];
-        for (pollfd p{from, POLLIN, 0}; !said.ends_with(ready) && ::poll(&p, 1, start_ms) > 0;) {
+        for (pollfd p{from, POLLIN, 0}; !is_ready(said) && ::poll(&p, 1, start_ms) > 0;) {
             const ssize_t n = ::read(from, part, sizeof part);
             if (n <= 0) break;
             said.append(part, static_cast<std::size_t>(n));
@@ -196,27 +215,34 @@ private:
     }
 
     static std::string explained(const std::string& said) {
-        if (contains(said, "ROUDI_STILL_RUNNING"))
+        if (contains(said, another))
             return "another one runs, and a host has only one: end it (it has locked " +
                    std::string(folder) + iox::roudi::ROUDI_LOCK_NAME + ".lock)";
         if (contains(said, "SIGBUS")) return "/dev/shm has no room for its 64 MiB";
-        const std::string line = said.substr(0, said.find('\n'));
-        return line.empty() ? "it says nothing" : line;
+        std::string line = said.empty() ? "it says nothing" : said;
+        std::ranges::replace(line, '\n', ' ');
+        return line;
     }
 
-    // In order; otherwise what it leaves is removed here.
-    void end() noexcept {
-        const pid_t it = std::exchange(pid_, -1);
-        if (it <= 0) return;
+    // In order; otherwise what it leaves is removed here. How it ended, as waitpid() says it.
+    int end() noexcept {
+        int status = 0;
+        if (const pid_t it = std::exchange(pid_, -1); it > 0) status = end(it);
+        ::close(std::exchange(turn_, -1));
+        return status;
+    }
+    static int end(pid_t it) noexcept {
         ::kill(it, SIGTERM);
         int status = -1;
         for (int ms = 0; ms < end_ms && ::waitpid(it, &status, WNOHANG) == 0; ++ms) sleep_ms(1);
-        if (status == 0) return;
+        if (status == 0) return status;
         if (status == -1) ::kill(it, SIGKILL), ::waitpid(it, nullptr, 0);
         remove_all_files(::getpid());
+        return status;
     }
 
     pid_t pid_ = -1;
+    int turn_ = -1;
 };
 
 std::weak_ptr<daemon>& running() {
