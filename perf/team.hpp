@@ -174,7 +174,7 @@ private:
     shared<line> line_;
 };
 
-// Below: two threads of one core. 41 ns were seen there, and 145 and more between cores.
+// Below: two threads of one core. 41 to 75 ns were seen there, and 145 and more between cores.
 inline constexpr double near_ns = 100;
 
 }  // namespace assay_perf
