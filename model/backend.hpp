@@ -210,6 +210,9 @@ inline constexpr unsigned spin_limit = 1;
 // has.
 inline constexpr unsigned owner_slot_bits = 3;
 
+// So that rings of one slot have one block, and those of two have several.
+inline constexpr unsigned ring_block = 1;
+
 // Time does not pass: whether a deadline fires is a choice of the checker (see wait).
 [[nodiscard]] inline std::chrono::steady_clock::time_point now() noexcept { return {}; }
 

@@ -4,21 +4,28 @@
 // State:      positions that count records: `reserved` and `committed` (the writer's), `read` (the
 //             consumer's), and `floor` (the writer's: unread records before it may be overwritten).
 //             Record p lives in slot p % slots, slots being the power of two at or above count,
-//             so that slots stay right when a position wraps around 2^64.
-// Invariant:  read and floor <= committed <= reserved <= committed + count. Records committed - count
-//             to committed are whole, except those before reserved - count; those from `read` on,
+//             so that slots stay right when a position wraps around 2^64. Each block of a few slots
+//             has a word of its own, `published`: where the last append ended that began there.
+// Invariant:  one store of `published` makes an append; that of `committed` follows. The newest
+//             position is committed, or what the block of committed says beyond it.
+//             read and floor <= newest <= reserved <= newest + count. Records newest - count to
+//             newest are whole, except those before reserved - count; those from `read` on,
 //             except those before floor. The writer never writes `read`: the consumer finds out
 //             that it was lapped, and how many records it lost.
+//             The next append begins at the newest position. So who has seen all until there finds
+//             the next record by the word of that block, on a line that the writer leaves after a
+//             few records, and asks for no line that the writer needs for each.
 // Progress:   wait-free, but pop() and peek() start again when they were lapped: each time the
 //             writer has written. read() is the wait-free form. No one waits for another process.
-// Crash:      the writer's death loses what it had not committed, and in push_overwrite also the
+// Crash:      the writer's death loses what it had not published, and in push_overwrite also the
 //             records that it was about to overwrite; the next writer goes on behind the last
-//             committed record. The consumer's death loses at most the records that it was taking.
+//             published record. The consumer's death loses at most the records that it was taking.
 //             A reader's death changes nothing.
 //
 // Synchronisation:
-//   [ring:committed]  store of committed -> load   the records before it, and all that the writer
+//   [ring:published]  store of published -> load   the records before it, and all that the writer
 //                                                  announced before
+//   [ring:committed]  store of committed -> load   the same, and published
 //   [ring:taken]      store of read -> load        the copies of the records before it are made:
 //                                                  licence to overwrite them
 //   [ring:announced]  fence after reserved and floor -> fence after a copy   whoever copied a word
@@ -90,26 +97,38 @@ public:
             throw std::invalid_argument("assay: a ring buffer cannot have " +
                                         std::to_string(count) + " records of " +
                                         std::to_string(sizeof(T)) + " bytes");
-        return sizeof(header) + *bytes;
+        return sizeof(header) + blocks(count) * sizeof(block) + *bytes;
     }
 
     // `start` is the first position, for tests of positions that wrap.
-    static void format(void* memory, std::uint64_t /*count*/, std::uint64_t start = 0) noexcept {
+    static void format(void* memory, std::uint64_t count, std::uint64_t start = 0) noexcept {
         auto& h = *static_cast<header*>(memory);
         // relaxed: not published yet; the store that publishes the memory around it orders this.
         for (auto* w : {&h.reserved, &h.committed, &h.start, &h.read, &h.floor})
             w->store(start, relaxed);
+        auto* all = reinterpret_cast<block*>(&h + 1);
+        // relaxed: as above
+        for (std::uint64_t i = 0; i < blocks(count); ++i) all[i].published.store(start, relaxed);
     }
 
     // --- the writer ---
 
     // False when full: the consumer has `capacity` records before it. Wait-free.
     [[nodiscard]] bool push(const T& record) noexcept {
-        const std::uint64_t at = end();
+        header& h = head();
+        // relaxed, both: as in end().
+        const std::uint64_t at = h.committed.load(relaxed);
+        if (h.reserved.load(relaxed) != at) [[unlikely]]  // what a dead writer began
+            return push_bulk({&record, 1}) != 0;
         if (room(at, 1) == 0) return false;
-        begin_append(at, 1);
-        store_record<sizeof(T)>(slot(at), &record);
-        end_append(at, 1);
+        auto& here = published(at);
+        auto* const to = slot(at);
+        // relaxed: as in announce().
+        h.reserved.store(at + 1, relaxed);
+        // release [ring:announced]: reserved, to who copies a word that is stored next.
+        fence(release);
+        store_record<sizeof(T)>(to, &record);
+        publish(here, at + 1);
         return true;
     }
 
@@ -199,8 +218,7 @@ public:
     // adjacent and ends with the record that was the newest when the call began. Returns how many,
     // possibly 0 beside a fast writer. Consumed records count. Wait-free.
     [[nodiscard]] std::size_t get_last_n(std::uint64_t n, std::span<T> out) const noexcept {
-        // acquire [ring:committed]: the records before it.
-        const std::uint64_t last = head().committed.load(acquire);
+        const std::uint64_t last = newest();
         // relaxed: constant since format()
         const std::uint64_t written = last - head().start.load(relaxed);
         n = std::min({n, std::uint64_t{out.size()}, capacity(), written});
@@ -215,8 +233,7 @@ public:
     public:
         // Starts with the newest `back` records that are still there; 0 waits for the next one.
         explicit reader(const ring_buffer& ring, std::uint64_t back = 0) noexcept : ring_(&ring) {
-            // acquire [ring:committed]: records that next() reads on the strength of this position.
-            seen_ = ring.head().committed.load(acquire);
+            seen_ = ring.newest();
             // relaxed: constant since format()
             const std::uint64_t written = seen_ - ring.head().start.load(relaxed);
             at_ = seen_ - std::min({back, ring.capacity(), written});
@@ -244,20 +261,19 @@ public:
 
     // Values of about now, exact when nobody writes or consumes. Wait-free.
     [[nodiscard]] std::uint64_t total_written() const noexcept {
-        // relaxed: a statistic that promises nothing about records; start is constant
-        return head().committed.load(relaxed) - head().start.load(relaxed);
+        // relaxed: constant since format()
+        return newest() - head().start.load(relaxed);
     }
     // What the consumer has taken, passed over or lost.
     [[nodiscard]] std::uint64_t total_read() const noexcept {
-        // relaxed: as above
+        // relaxed, both: a statistic that promises nothing about records; start is constant
         return head().read.load(relaxed) - head().start.load(relaxed);
     }
     // Unread records. Those that a writer died overwriting count until the consumer finds out.
     [[nodiscard]] std::uint64_t size() const noexcept {
-        // acquire [ring:taken]: what the consumer knew is committed, so the difference is not below 0.
+        // acquire [ring:taken]: what the consumer knew of, so that the newest is not before it.
         const std::uint64_t from = head().read.load(acquire);
-        // relaxed: counts records without touching them
-        return std::min(beyond(head().committed.load(relaxed), from), capacity());
+        return std::min(beyond(newest(), from), capacity());
     }
     [[nodiscard]] std::uint64_t available_space() const noexcept { return capacity() - size(); }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return this->count(); }
@@ -274,6 +290,10 @@ private:
         alignas(line_size) word<std::uint64_t> read;
         alignas(line_size) word<std::uint64_t> floor;  // apart: changes only when unread ones go
     };
+    // On a line of its own, apart from the records, whose runs it would interrupt.
+    struct block {
+        alignas(line_size) word<std::uint64_t> published;
+    };
     static constexpr std::uint64_t slot_words = words_for(sizeof(T));
     static constexpr bool in_whole_words = sizeof(T) % word_bytes == 0;
 
@@ -281,8 +301,15 @@ private:
         return *reinterpret_cast<header*>(this->memory());
     }
     [[nodiscard]] word<std::uint64_t>* slot(std::uint64_t position) const noexcept {
-        auto* slots = reinterpret_cast<word<std::uint64_t>*>(this->memory() + sizeof(header));
-        return slots + (position & mask_) * slot_words;
+        return slots_ + (position & mask_) * slot_words;
+    }
+    // That of the block in which an append at `position` begins.
+    [[nodiscard]] word<std::uint64_t>& published(std::uint64_t position) const noexcept {
+        auto* all = reinterpret_cast<word<std::uint64_t>*>(this->memory() + sizeof(header));
+        return all[(position & mask_) / ring_block * (sizeof(block) / sizeof *all)];
+    }
+    [[nodiscard]] static std::uint64_t blocks(std::uint64_t count) noexcept {
+        return (std::bit_ceil(count) + ring_block - 1) / ring_block;
     }
 
     // How far `limit` lies beyond `position`; 0 when it does not. Positions wrap, so distances of
@@ -295,20 +322,50 @@ private:
 
     void look() noexcept {
         mask_ = std::bit_ceil(capacity()) - 1;
+        slots_ = reinterpret_cast<word<std::uint64_t>*>(this->memory() + sizeof(header) +
+                                                        blocks(capacity()) * sizeof(block));
         // acquire [ring:taken]: the first push may rely on it. audit: only load
         // buffering would show it, as in room()
         seen_read_ = head().read.load(acquire);
-        // acquire [ring:committed]: the first read may rely on it.
-        seen_committed_ = head().committed.load(acquire);
+        seen_newest_ = seen_read_ - 1;  // behind every position to come: the first read will ask
     }
 
-    // relaxed: only the writer changes it, and a new writer comes after the old one.
-    [[nodiscard]] std::uint64_t end() const noexcept { return head().committed.load(relaxed); }
+    [[nodiscard]] std::uint64_t committed() const noexcept {
+        // acquire [ring:committed]: the records before it, and what its block said then.
+        return head().committed.load(acquire);
+    }
+    // The end of all that is published, for one who knows what is committed.
+    [[nodiscard]] std::uint64_t newest(std::uint64_t committed) const noexcept {
+        // acquire [ring:published]: the records before it.
+        return committed + beyond(published(committed).load(acquire), committed);
+    }
+    [[nodiscard]] std::uint64_t newest() const noexcept { return newest(committed()); }
+    // The same for one who stands at `at` and wants n records, and for whom `seen` was the newest
+    // before; no more than needed.
+    [[nodiscard]] std::uint64_t newest(std::uint64_t at, std::uint64_t n,
+                                       std::uint64_t seen) const noexcept {
+        const std::uint64_t end = at == seen ? newest(at) : at;
+        return at == seen && (end == at || end - at >= n) ? end : newest();
+    }
+
+    // Where the writer goes on.
+    // relaxed, all: only the writer changes them, and a new writer comes after the old one.
+    [[nodiscard]] std::uint64_t end() noexcept {
+        header& h = head();
+        const std::uint64_t at = h.committed.load(relaxed);
+        if (h.reserved.load(relaxed) == at) [[likely]]
+            return at;
+        // A writer died at it. Had it published, the rest is ours to do.
+        const std::uint64_t more = beyond(published(at).load(relaxed), at);
+        // release [ring:committed]: the records before it, which we know of.
+        if (more != 0) h.committed.store(at + more, release);
+        return at + more;
+    }
 
     // How many records the consumer leaves room for at `at`; exact if less than `wanted`.
     [[nodiscard]] std::uint64_t room(std::uint64_t at, std::uint64_t wanted) noexcept {
         std::uint64_t used = at - seen_read_;
-        if (used <= capacity() && capacity() - used >= wanted) [[likely]]
+        if (used < capacity() && capacity() - used >= wanted) [[likely]]
             return capacity() - used;
         // acquire [ring:taken]: the consumer's copies of what we may overwrite now are made.
         // audit: without it, a copy could see a later record only by load buffering, which RC11
@@ -326,7 +383,9 @@ private:
     }
 
     void append(std::uint64_t at, const T* records, std::uint64_t n) noexcept {
-        begin_append(at, n);
+        announce(head().reserved, at + n);
+        // release [ring:announced]: reserved and floor, to who copies a word that is stored next.
+        fence(release);
         const auto* from = reinterpret_cast<const std::byte*>(records);
         runs(at, n, [from](word<std::uint64_t>* to, std::uint64_t first, std::uint64_t count) {
             if constexpr (in_whole_words)
@@ -335,16 +394,14 @@ private:
                 for (std::uint64_t i = 0; i < count; ++i)
                     store_record<sizeof(T)>(to + i * slot_words, from + (first + i) * sizeof(T));
         });
-        end_append(at, n);
+        publish(published(at), at + n);
     }
-    void begin_append(std::uint64_t at, std::uint64_t n) noexcept {
-        announce(head().reserved, at + n);
-        // release [ring:announced]: reserved and floor, to who copies a word that is stored next.
-        fence(release);
-    }
-    void end_append(std::uint64_t at, std::uint64_t n) noexcept {
-        // release [ring:committed]: the records before at + n, and what was announced.
-        head().committed.store(at + n, release);
+    // `here` is the word of the block where the append began.
+    void publish(word<std::uint64_t>& here, std::uint64_t end) noexcept {
+        // release [ring:published]: the records before the end, and what was announced.
+        here.store(end, release);
+        // release [ring:committed]: the same, and published.
+        head().committed.store(end, release);
     }
 
     void copy(std::uint64_t at, std::byte* out, std::uint64_t n) const noexcept {
@@ -388,11 +445,11 @@ private:
 
     [[nodiscard]] std::uint64_t peek(std::uint64_t offset, std::byte* out,
                                      std::uint64_t wanted) const noexcept {
-        // acquire [ring:taken]: what the consumer knew is committed, so the load below gets no less.
+        // acquire [ring:taken]: what the consumer knew of, so that the newest is not before it.
         std::uint64_t low = head().read.load(acquire);
         for (;;) {
-            // acquire [ring:committed]: the records before it.
-            const std::uint64_t last = head().committed.load(acquire);
+            std::uint64_t last = committed();
+            if (offset >= beyond(last, low)) last = newest(last);  // perhaps no more is there
             if (beyond(last, low) > capacity()) low = last - capacity();
             const std::uint64_t ready = beyond(last, low);
             if (offset >= ready) return 0;
@@ -406,21 +463,21 @@ private:
 
     // One step of the consumer or of a reader, from position `at`: copies up to n records (only
     // counts them when out is null) and moves `at` behind them. `gone` gives the position before
-    // which records may be overwritten, `seen` remembers `committed`.
+    // which records may be overwritten, `seen` remembers the newest.
     // Inline, as take() is.
     template <amount Amount, class Gone>
     [[gnu::always_inline]] bulk_reading advance(std::uint64_t& at, std::uint64_t& seen,
                                                 std::byte* out, std::uint64_t n,
                                                 Gone gone) const noexcept {
-        std::uint64_t lost = 0;
-        const auto lose = [&](std::uint64_t some) { at += some, lost += some; };
+        bulk_reading done;
+        const auto lose = [&](std::uint64_t some) { at += some, done.lost += some; };
         if (const std::uint64_t some = beyond(gone(), at); some != 0) [[unlikely]]
             lose(some);
-        if (seen - at > capacity() || seen - at < n) [[unlikely]] {
-            // acquire [ring:committed]: the records before it.
-            seen = head().committed.load(acquire);
+        const std::uint64_t known = seen - at;
+        if (known - 1 >= capacity() || (Amount == many && known < n)) [[unlikely]] {
+            seen = newest(at, n, seen);
             const std::uint64_t ready = std::min(beyond(seen, at), capacity());
-            if (ready == 0) return {0, lost};
+            if (ready == 0) return done;
             n = std::min(n, ready);
         }
         if (out != nullptr) {
@@ -433,12 +490,11 @@ private:
             if (const std::uint64_t bad = beyond(gone(), at); bad != 0) [[unlikely]] {
                 lose(bad);
                 n -= drop_front(out, n, bad);
-                at += n;
-                return {static_cast<std::size_t>(n), lost};
             }
         }
         at += n;
-        return {static_cast<std::size_t>(n), lost};
+        done.count = static_cast<std::size_t>(n);
+        return done;
     }
 
     template <amount Amount>
@@ -448,7 +504,7 @@ private:
         std::uint64_t at = from;
         // relaxed: a hint before the copy; after it, ordered by the fence of [ring:announced].
         const auto gone = [this] { return head().floor.load(relaxed); };
-        const bulk_reading r = advance<Amount>(at, seen_committed_, out, n, gone);
+        const bulk_reading r = advance<Amount>(at, seen_newest_, out, n, gone);
         if (r.lost != 0) [[unlikely]]
             lost_ += r.lost;
         // release [ring:taken]: our copies of the records before it are made, and what we knew of
@@ -458,9 +514,10 @@ private:
     }
 
     std::uint64_t mask_ = 0;
-    std::uint64_t seen_read_ = 0;       // the writer's: `read`, at most that much behind
-    std::uint64_t seen_committed_ = 0;  // the consumer's: the same of `committed`
-    std::uint64_t lost_ = 0;            // the consumer's
+    word<std::uint64_t>* slots_ = nullptr;
+    std::uint64_t seen_read_ = 0;    // the writer's: `read`, at most that much behind
+    std::uint64_t seen_newest_ = 0;  // the consumer's: the same of the newest position
+    std::uint64_t lost_ = 0;         // the consumer's
 };
 
 }  // namespace assay::inline ASSAY_ABI

@@ -23,7 +23,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <type_traits>
 
 #if defined(ASSAY_BACKEND)
@@ -141,43 +140,61 @@ private:
 // machine no word that is not moved as a whole: x86 moves 16 bytes as words of 8 at least, and
 // aarch64 each register of a pair by itself (Arm ARM, B2.2.1). They are ordinary accesses, ordered
 // by the same fences. Where somebody looks at each access, it is word by word.
+//
+// Many words go by the string instruction of x86, which takes lines that it overwrites as a whole
+// without fetching what was in them: from another processor's cache that is most of the time. In
+// which order it stores is unspecified as well, but all of it before whatever is stored after it
+// (Intel SDM 3A, 8.2.4; AMD APM 2, 7.2).
 namespace detail {
+// Moves the first of n words, those that go in this way, and returns how many they are.
 #if !defined(ASSAY_WATCHED) && defined(__x86_64__)
-inline constexpr std::size_t wide = 8;
-inline void wide_copy(void* to, const void* from) noexcept {
-    asm volatile(
-        "movups (%1), %%xmm0\n\tmovups 16(%1), %%xmm1\n\t"
-        "movups 32(%1), %%xmm2\n\tmovups 48(%1), %%xmm3\n\t"
-        "movups %%xmm0, (%0)\n\tmovups %%xmm1, 16(%0)\n\t"
-        "movups %%xmm2, 32(%0)\n\tmovups %%xmm3, 48(%0)"
-        :
-        : "r"(to), "r"(from)
-        : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+inline constexpr std::size_t many_words = 64;  // fewer take longer than eight at a time
+[[gnu::always_inline]] inline std::size_t wide_copy(void* to, const void* from,
+                                                    std::size_t n) noexcept {
+    if (n >= many_words) {
+        std::size_t left = n;
+        asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(left) : : "memory");
+        return n;
+    }
+    std::size_t done = 0;
+    for (; n - done >= 8; done += 8)
+        asm volatile(
+            "movups (%1), %%xmm0\n\tmovups 16(%1), %%xmm1\n\t"
+            "movups 32(%1), %%xmm2\n\tmovups 48(%1), %%xmm3\n\t"
+            "movups %%xmm0, (%0)\n\tmovups %%xmm1, 16(%0)\n\t"
+            "movups %%xmm2, 32(%0)\n\tmovups %%xmm3, 48(%0)"
+            :
+            : "r"(static_cast<std::byte*>(to) + 8 * done),
+              "r"(static_cast<const std::byte*>(from) + 8 * done)
+            : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+    return done;
 }
 #elif !defined(ASSAY_WATCHED) && defined(__aarch64__)
-inline constexpr std::size_t wide = 8;
-inline void wide_copy(void* to, const void* from) noexcept {
-    std::uint64_t a, b, c, d, e, f, g, h;
-    asm volatile(
-        "ldp %0, %1, [%9]\n\tldp %2, %3, [%9, 16]\n\t"
-        "ldp %4, %5, [%9, 32]\n\tldp %6, %7, [%9, 48]\n\t"
-        "stp %0, %1, [%8]\n\tstp %2, %3, [%8, 16]\n\t"
-        "stp %4, %5, [%8, 32]\n\tstp %6, %7, [%8, 48]"
-        : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "=&r"(e), "=&r"(f), "=&r"(g), "=&r"(h)
-        : "r"(to), "r"(from)
-        : "memory");
+[[gnu::always_inline]] inline std::size_t wide_copy(void* to, const void* from,
+                                                    std::size_t n) noexcept {
+    std::size_t done = 0;
+    for (std::uint64_t a, b, c, d, e, f, g, h; n - done >= 8; done += 8)
+        asm volatile(
+            "ldp %0, %1, [%9]\n\tldp %2, %3, [%9, 16]\n\t"
+            "ldp %4, %5, [%9, 32]\n\tldp %6, %7, [%9, 48]\n\t"
+            "stp %0, %1, [%8]\n\tstp %2, %3, [%8, 16]\n\t"
+            "stp %4, %5, [%8, 32]\n\tstp %6, %7, [%8, 48]"
+            : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "=&r"(e), "=&r"(f), "=&r"(g), "=&r"(h)
+            : "r"(static_cast<std::byte*>(to) + 8 * done),
+              "r"(static_cast<const std::byte*>(from) + 8 * done)
+            : "memory");
+    return done;
 }
 #else
-inline constexpr std::size_t wide = std::numeric_limits<std::size_t>::max();
-inline void wide_copy(void*, const void*) noexcept {}
+constexpr std::size_t wide_copy(void*, const void*, std::size_t) noexcept { return 0; }
 #endif
 }  // namespace detail
 
 [[gnu::always_inline]] inline void load_words(const word<std::uint64_t>* from, void* to,
                                               std::size_t n) noexcept {
     auto* out = static_cast<std::byte*>(to);
-    for (; n >= detail::wide; n -= detail::wide, from += detail::wide, out += 8 * detail::wide)
-        detail::wide_copy(out, from);
+    const std::size_t done = detail::wide_copy(out, from, n);
+    from += done, out += done * sizeof *from, n -= done;
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < n; ++i) {
         const std::uint64_t w = from[i].load(relaxed);
@@ -187,8 +204,8 @@ inline void wide_copy(void*, const void*) noexcept {}
 [[gnu::always_inline]] inline void store_words(word<std::uint64_t>* to, const void* from,
                                                std::size_t n) noexcept {
     const auto* in = static_cast<const std::byte*>(from);
-    for (; n >= detail::wide; n -= detail::wide, to += detail::wide, in += 8 * detail::wide)
-        detail::wide_copy(to, in);
+    const std::size_t done = detail::wide_copy(to, in, n);
+    to += done, in += done * sizeof *to, n -= done;
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < n; ++i) {
         std::uint64_t w;
@@ -224,6 +241,11 @@ inline constexpr unsigned spin_limit = 100;
 // Room for 1024 attachments to one segment at a time (owner.hpp). The backend's choice as well: a
 // checker has few processes.
 inline constexpr unsigned owner_slot_bits = 10;
+
+// How many slots of a ring (ring_buffer.hpp) share the word that says what was appended there: a line
+// of words of 64 bits, so that a ring of the smallest records has one more line for each of its own.
+// The backend's choice once more: the rings of a checker are small.
+inline constexpr unsigned ring_block = 8;
 
 [[nodiscard]] inline deadline now() noexcept { return clock::now(); }
 

@@ -147,7 +147,8 @@ TEST(ring_buffer, capacities_that_no_memory_can_hold_are_refused) {
          {std::uint64_t{0}, std::uint64_t{1} << 44, std::uint64_t{1} << 63,
           (std::uint64_t{1} << 63) + 1, std::numeric_limits<std::uint64_t>::max()})
         EXPECT_THROW(static_cast<void>(ring::size_bytes(n)), std::invalid_argument) << n;
-    EXPECT_EQ(ring::size_bytes(5), 3 * 64 + 8 * 24u);
+    EXPECT_EQ(ring::size_bytes(5), 3 * 64 + 1 * 64 + 8 * 24u);
+    EXPECT_EQ(ring::size_bytes(9), 3 * 64 + 2 * 64 + 16 * 24u);
 }
 
 TEST(ring_buffer, a_reader_of_its_own_sees_every_record_once_or_counts_it) {
@@ -339,7 +340,7 @@ TEST(ring_buffer, counters_may_contain_anything) {
         std::vector<odd> out(10);
         for (int round = 0; round < 20000; ++round) {
             auto& r = s.records;
-            for (std::size_t i = 0; i < 5; ++i)
+            for (std::size_t i = 0; i < 6; ++i)
                 if (random() % 2 == 0) s.raw(i) = nonsense();
             ring_buffer<odd>::reader reader(r, nonsense());
             ASSERT_LE(reader.next_bulk(out).count, out.size());

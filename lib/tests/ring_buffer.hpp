@@ -61,9 +61,9 @@ struct shared_ring {
 
     // Another handle: what another process has, or a successor.
     [[nodiscard]] ring handle() { return ring(memory.get(), records.capacity(), me); }
-    // The header's words: reserved, committed and start; read; floor.
+    // The header's words: reserved, committed and start; read; floor; and the first block's.
     [[nodiscard]] std::uint64_t& raw(std::size_t i) {
-        constexpr std::size_t at[] = {0, 1, 2, 8, 16};
+        constexpr std::size_t at[] = {0, 1, 2, 8, 16, 24};
         return static_cast<std::uint64_t*>(memory.get())[at[i]];
     }
 
