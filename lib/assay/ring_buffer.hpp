@@ -476,9 +476,9 @@ private:
         const std::uint64_t known = seen - at;
         if (known - 1 >= capacity() || (Amount == many && known < n)) [[unlikely]] {
             seen = newest(at, n, seen);
-            const std::uint64_t ready = std::min(beyond(seen, at), capacity());
+            const std::uint64_t ready = beyond(seen, at);
             if (ready == 0) return done;
-            n = std::min(n, ready);
+            if constexpr (Amount == many) n = std::min({n, ready, capacity()});
         }
         if (out != nullptr) {
             if constexpr (Amount == one)
