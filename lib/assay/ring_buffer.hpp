@@ -355,7 +355,7 @@ private:
         const std::uint64_t at = h.committed.load(relaxed);
         if (h.reserved.load(relaxed) == at) [[likely]]
             return at;
-        // A writer died at it. Had it published, the rest is ours to do.
+        // relaxed: as above. A writer died at it; if it had published, the rest is ours to do.
         const std::uint64_t more = beyond(published(at).load(relaxed), at);
         // release [ring:committed]: the records before it, which we know of.
         if (more != 0) h.committed.store(at + more, release);
