@@ -210,8 +210,8 @@ inline constexpr unsigned spin_limit = 1;
 // has.
 inline constexpr unsigned owner_slot_bits = 3;
 
-// So that rings of one slot have one block, and those of two have several.
-inline constexpr unsigned ring_block = 1;
+// Records of two words have a block each, so that a ring of two has several; those of three have none.
+inline constexpr unsigned ring_block_words = 3;
 
 // Time does not pass: whether a deadline fires is a choice of the checker (see wait).
 [[nodiscard]] inline std::chrono::steady_clock::time_point now() noexcept { return {}; }

@@ -23,14 +23,23 @@ struct record {
     std::int64_t value;
     std::int64_t negated;
     [[nodiscard]] static record of(std::int64_t v) { return {v, -v}; }
+    [[nodiscard]] bool whole() const { return value == -negated; }
 };
-using ring = assay::ring_buffer<record>;
+// Too large for blocks.
+struct large_record {
+    std::int64_t value;
+    std::int64_t negated;
+    std::int64_t again;
+    [[nodiscard]] static large_record of(std::int64_t v) { return {v, -v, v}; }
+    [[nodiscard]] bool whole() const { return value == -negated && value == again; }
+};
 
 // The records as the specification writes them: one number, the first its last digit.
-std::int64_t number(std::span<const record> records) {
+template <class Record>
+std::int64_t number(std::span<const Record> records) {
     std::int64_t n = 0, unit = 1;
-    for (const record& r : records) {
-        check(r.value == -r.negated, "half a record");
+    for (const Record& r : records) {
+        check(r.whole(), "half a record");
         n += unit * r.value;
         unit *= 10;
     }
@@ -38,24 +47,27 @@ std::int64_t number(std::span<const record> records) {
 }
 
 // A ring in shared memory, and what was done with it.
-struct fixture {
+template <class Record>
+struct fixture_of {
+    using record = Record;
+    using ring = assay::ring_buffer<record>;
     std::uint64_t capacity;
     block memory;
     recorder calls;
 
-    fixture(scenario& s, std::uint64_t n, std::uint64_t start)
+    fixture_of(scenario& s, std::uint64_t n, std::uint64_t start)
         : capacity(n), memory(s, ring::size_bytes(n), line_size, contents::leftovers) {
         ring::format(memory.get(), n, start);
     }
 
     // One process's handle, whose calls are recorded.
     struct user {
-        fixture& f;
+        fixture_of& f;
         member me;
         ring r{f.memory.get(), f.capacity, me};
-        std::optional<ring::reader> reader{};
+        std::optional<typename ring::reader> reader{};
 
-        explicit user(fixture& fix) : f(fix) {}
+        explicit user(fixture_of& fix) : f(fix) {}
 
         void perform(std::string_view todo) {
             for (std::size_t i = 0; i < todo.size(); ++i) {
@@ -104,18 +116,19 @@ struct fixture {
         void append(const batch& b, F run) {
             std::int64_t done = 0;
             f.calls({"announce", std::int64_t(b.n)}, [&] {
-                f.calls({"append", number(b.all())},
+                f.calls({"append", number<record>(b.all())},
                         [&] { return done = static_cast<std::int64_t>(run()); });
                 return done == 0 ? spec::not_tried : done;
             });
         }
 
-        static std::int64_t result(const ring::reading& r) {
-            const std::int64_t what = r.record ? number({&*r.record, 1}) : 0;
+        static std::int64_t result(const typename ring::reading& r) {
+            const std::int64_t what = r.record ? number<record>({&*r.record, 1}) : 0;
             return specification::pack(what, std::int64_t(r.lost));
         }
-        static std::int64_t result(const std::array<record, 2>& out, const ring::bulk_reading& r) {
-            return specification::pack(number({out.data(), r.count}), std::int64_t(r.lost));
+        static std::int64_t result(const std::array<record, 2>& out,
+                                   const typename ring::bulk_reading& r) {
+            return specification::pack(number<record>({out.data(), r.count}), std::int64_t(r.lost));
         }
 
         void consume(char what) {
@@ -145,12 +158,12 @@ struct fixture {
         void look(char what) {
             std::array<record, 2> out{};
             const auto last = [&](std::uint64_t n) {
-                return number({out.data(), r.get_last_n(n, out)});
+                return number<record>({out.data(), r.get_last_n(n, out)});
             };
             if (what == 'p')
                 f.calls({"peek", 1}, [&] {
                     const auto got = r.peek();
-                    return got ? number({&*got, 1}) : 0;
+                    return got ? number<record>({&*got, 1}) : 0;
                 });
             if (what == 'l') f.calls({"last", 1}, [&] { return last(1); });
             if (what == 'L') f.calls({"last", 2}, [&] { return last(2); });
@@ -220,23 +233,27 @@ struct fixture {
 // bulk; - takes one, = up to two in bulk, P pops, s passes over one, c over all; p peeks, l and L
 // ask for the newest and the newest two; j begins a reader, k one with the newest two, n and N
 // ask it for one and for two. ! ends the process unless the first has died, ? unless the third.
-template <programs Programs, std::uint64_t Capacity, std::uint64_t Start = 0>
+template <programs Programs, std::uint64_t Capacity, std::uint64_t Start, class Record>
 void mix(scenario& s) {
+    using fixture = fixture_of<Record>;
     fixture f(s, Capacity, Start);
     Programs.each([&](std::size_t, const char* name, std::string_view todo) {
-        s.process(name, [&f, todo] { fixture::user(f).perform(todo); });
+        s.process(name, [&f, todo] { typename fixture::user(f).perform(todo); });
     });
     s.finally([&] { f.finish(); });
     s.run();
 }
 
 // From position 0, and so that positions pass 2^32 and 2^64.
-template <programs Programs, std::uint64_t Capacity>
+template <programs Programs, std::uint64_t Capacity, class Record = record>
 std::vector<suite::start> from() {
-    return {{"", mix<Programs, Capacity, 0>},
-            {"_at_32_bits", mix<Programs, Capacity, (std::uint64_t{1} << 32) - 3>},
-            {"_at_64_bits", mix<Programs, Capacity, ~std::uint64_t{0} - 2>}};
+    return {{"", mix<Programs, Capacity, 0, Record>},
+            {"_at_32_bits", mix<Programs, Capacity, (std::uint64_t{1} << 32) - 3, Record>},
+            {"_at_64_bits", mix<Programs, Capacity, ~std::uint64_t{0} - 2, Record>}};
 }
+
+using fixture = fixture_of<record>;
+using ring = fixture::ring;
 
 // A record that is no whole number of words, while its slot is written again.
 void narrow_records(scenario& s) {
@@ -332,6 +349,26 @@ std::vector<test> ring_buffer_tests() {
             {"next_writer_pushes", from<"AB|!3|--", 2>(), {0, 435}, first_dies},
             {"next_consumer_goes_on", from<"--|!--|12", 2>(), {0, 232}, first_dies},
             {"next_consumer_goes_on_while_lapped", from<"--|!--|ABC", 2>(), {0, 4565}, first_dies},
+            {"large_records_popped_in_order", from<"123|---", 2, large_record>(), {31, 319}},
+            {"large_records_in_bulk", from<"(12)(34)|===", 2, large_record>(), {10, 106}},
+            {"large_records_lapped", from<"ABC|--", 1, large_record>(), {573, 5810}},
+            {"large_records_peeked_by_two", from<"12|-|p|p", 1, large_record>(), {549, 4764}},
+            {"large_records_followed_by_two_readers",
+             from<"AB|jn|kn", 1, large_record>(),
+             {1110, 9546}},
+            {"newest_two_large_records", from<"ABC|lL|L", 2, large_record>(), {4512, 39496}},
+            {"next_writer_of_large_records",
+             from<"AB|!C|--", 2, large_record>(),
+             {0, 541},
+             first_dies},
+            {"next_writer_of_large_records_before_a_reader",
+             from<"AB|!C|kn", 1, large_record>(),
+             {0, 1441},
+             first_dies},
+            {"next_consumer_of_large_records",
+             from<"--|!--|ABC", 2, large_record>(),
+             {0, 2636},
+             first_dies},
             {"next_writer_and_next_consumer",
              from<"AB|!C|-|?-", 1>(),
              {0, 3563, 52749},

@@ -4,17 +4,20 @@
 // State:      positions that count records: `reserved` and `committed` (the writer's), `read` (the
 //             consumer's), and `floor` (the writer's: unread records before it may be overwritten).
 //             Record p lives in slot p % slots, slots being the power of two at or above count,
-//             so that slots stay right when a position wraps around 2^64. Each block of a few slots
-//             has a word of its own, `published`: where the last append ended that began there.
-// Invariant:  one store of `published` makes an append; that of `committed` follows. The newest
-//             position is committed, or what the block of committed says beyond it.
+//             so that slots stay right when a position wraps around 2^64. With records of less than
+//             a line, each block of slots (a line of them, if that comes out even) has a word of its
+//             own, `published`: where the last append ended that began there.
+// Invariant:  one store makes an append: that of `published` if there are blocks, and that of
+//             `committed` follows. So the newest position is committed, or what the block of
+//             committed says beyond it.
 //             read and floor <= newest <= reserved <= newest + count. Records newest - count to
 //             newest are whole, except those before reserved - count; those from `read` on,
 //             except those before floor. The writer never writes `read`: the consumer finds out
 //             that it was lapped, and how many records it lost.
 //             The next append begins at the newest position. So who has seen all until there finds
 //             the next record by the word of that block, on a line that the writer leaves after a
-//             few records, and asks for no line that the writer needs for each.
+//             few records, and asks for no line that the writer needs for each. (Large records have
+//             no blocks: one more line would move with each.)
 // Progress:   wait-free, but pop() and peek() start again when they were lapped: each time the
 //             writer has written. read() is the wait-free form. No one waits for another process.
 // Crash:      the writer's death loses what it had not published, and in push_overwrite also the
@@ -296,6 +299,8 @@ private:
     };
     static constexpr std::uint64_t slot_words = words_for(sizeof(T));
     static constexpr bool in_whole_words = sizeof(T) % word_bytes == 0;
+    static constexpr std::uint64_t block_slots = ring_block_words / slot_words;
+    static constexpr bool in_blocks = slot_words < ring_block_words;
 
     [[nodiscard]] header& head() const noexcept {
         return *reinterpret_cast<header*>(this->memory());
@@ -306,10 +311,11 @@ private:
     // That of the block in which an append at `position` begins.
     [[nodiscard]] word<std::uint64_t>& published(std::uint64_t position) const noexcept {
         auto* all = reinterpret_cast<word<std::uint64_t>*>(this->memory() + sizeof(header));
-        return all[(position & mask_) / ring_block * (sizeof(block) / sizeof *all)];
+        return all[(position & mask_) / std::max<std::uint64_t>(block_slots, 1) *
+                   (sizeof(block) / sizeof *all)];
     }
     [[nodiscard]] static std::uint64_t blocks(std::uint64_t count) noexcept {
-        return (std::bit_ceil(count) + ring_block - 1) / ring_block;
+        return in_blocks ? (std::bit_ceil(count) + block_slots - 1) / block_slots : 0;
     }
 
     // How far `limit` lies beyond `position`; 0 when it does not. Positions wrap, so distances of
@@ -337,15 +343,17 @@ private:
     // The end of all that is published, for one who knows what is committed.
     [[nodiscard]] std::uint64_t newest(std::uint64_t committed) const noexcept {
         // acquire [ring:published]: the records before it.
-        return committed + beyond(published(committed).load(acquire), committed);
+        if constexpr (in_blocks) committed += beyond(published(committed).load(acquire), committed);
+        return committed;
     }
     [[nodiscard]] std::uint64_t newest() const noexcept { return newest(committed()); }
     // The same for one who stands at `at` and wants n records, and for whom `seen` was the newest
     // before; no more than needed.
     [[nodiscard]] std::uint64_t newest(std::uint64_t at, std::uint64_t n,
                                        std::uint64_t seen) const noexcept {
-        const std::uint64_t end = at == seen ? newest(at) : at;
-        return at == seen && (end == at || end - at >= n) ? end : newest();
+        if (!in_blocks || at != seen) return newest();
+        const std::uint64_t end = newest(at);
+        return end == at || end - at >= n ? end : newest();
     }
 
     // Where the writer goes on.
@@ -356,7 +364,7 @@ private:
         if (h.reserved.load(relaxed) == at) [[likely]]
             return at;
         // relaxed: as above. A writer died at it; if it had published, the rest is ours to do.
-        const std::uint64_t more = beyond(published(at).load(relaxed), at);
+        const std::uint64_t more = in_blocks ? beyond(published(at).load(relaxed), at) : 0;
         // release [ring:committed]: the records before it, which we know of.
         if (more != 0) h.committed.store(at + more, release);
         return at + more;
@@ -389,7 +397,8 @@ private:
         const auto* from = reinterpret_cast<const std::byte*>(records);
         runs(at, n, [from](word<std::uint64_t>* to, std::uint64_t first, std::uint64_t count) {
             if constexpr (in_whole_words)
-                store_words(to, from + first * sizeof(T), count * slot_words);
+                store_words(to, from + first * sizeof(T),
+                            static_cast<std::size_t>(count * slot_words));
             else
                 for (std::uint64_t i = 0; i < count; ++i)
                     store_record<sizeof(T)>(to + i * slot_words, from + (first + i) * sizeof(T));
@@ -399,7 +408,7 @@ private:
     // `here` is the word of the block where the append began.
     void publish(word<std::uint64_t>& here, std::uint64_t end) noexcept {
         // release [ring:published]: the records before the end, and what was announced.
-        here.store(end, release);
+        if constexpr (in_blocks) here.store(end, release);
         // release [ring:committed]: the same, and published.
         head().committed.store(end, release);
     }
@@ -408,7 +417,8 @@ private:
         runs(at, n,
              [out](const word<std::uint64_t>* from, std::uint64_t first, std::uint64_t count) {
                  if constexpr (in_whole_words)
-                     load_words(from, out + first * sizeof(T), count * slot_words);
+                     load_words(from, out + first * sizeof(T),
+                                static_cast<std::size_t>(count * slot_words));
                  else
                      for (std::uint64_t i = 0; i < count; ++i)
                          load_record<sizeof(T)>(from + i * slot_words,

@@ -242,10 +242,10 @@ inline constexpr unsigned spin_limit = 100;
 // checker has few processes.
 inline constexpr unsigned owner_slot_bits = 10;
 
-// How many slots of a ring (ring_buffer.hpp) share the word that says what was appended there: a line
-// of words of 64 bits, so that a ring of the smallest records has one more line for each of its own.
-// The backend's choice once more: the rings of a checker are small.
-inline constexpr unsigned ring_block = 8;
+// Words of the records in a ring (ring_buffer.hpp) that share a word which says what was appended
+// there: a line of them. Larger records have none: it would be one more line to move for each. The
+// backend's choice once more: the records of a checker are small.
+inline constexpr unsigned ring_block_words = 8;
 
 [[nodiscard]] inline deadline now() noexcept { return clock::now(); }
 
