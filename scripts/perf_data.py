@@ -74,7 +74,8 @@ def limit_of(document, figure):
     """The limit that a figure is compared with: its row's, else that of the run if it was taken in the same regime. None without a number."""
     if figure["ratio_to_limit"] is None:
         return None
-    own = limits_in_turns(document).get(row_of(figure))
+    row = row_of(figure)
+    own = next((f for f in document["figures"] if f["contender"] == IN_TURNS and row_of(f) == row), None)
     return own or next((limit for limit in document["limits"] if limit["name"] == figure["limit"] and limit["median"]), None)
 
 

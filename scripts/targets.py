@@ -67,8 +67,8 @@ def reference(document, target, figure):
     if target.against == "alone":
         found = [f for f in perf_data.of(document, **{**target.rows, "processes": 1}) if f["contender"] == "assay"]
     else:
-        row = figure["name"].removesuffix(figure["contender"])
-        found = [f for f in document["figures"] if f["name"] == row + f["contender"] and f is not figure and
+        row = perf_data.row_of(figure)
+        found = [f for f in document["figures"] if perf_data.row_of(f) == row and f is not figure and
                  meant(target.against, f["contender"])]
     return min(measured(found), key=lambda f: f["median"], default=None)
 
