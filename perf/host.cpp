@@ -87,12 +87,17 @@ void unpin() {
 }
 
 std::vector<std::vector<int>> pairs() {
-    const std::vector<int> all = allowed_cpus();
-    std::set<std::string_view> seen;
-    std::vector<std::vector<int>> found;
-    for (std::size_t i = 1; i < all.size(); ++i)
-        if (seen.insert(neighbours(all[0], all[i])).second) found.push_back({all[0], all[i]});
-    return found;
+    // Asked for by every file of rows, and the kernel takes its time.
+    static const std::vector<std::vector<int>> all = [] {
+        const std::vector<int> cpus = allowed_cpus();
+        std::set<std::string_view> seen;
+        std::vector<std::vector<int>> found;
+        for (std::size_t i = 1; i < cpus.size(); ++i)
+            if (seen.insert(neighbours(cpus[0], cpus[i])).second)
+                found.push_back({cpus[0], cpus[i]});
+        return found;
+    }();
+    return all;
 }
 
 std::string placement(const std::vector<int>& cpus) {

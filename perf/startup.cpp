@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -96,8 +98,16 @@ outcome by_hyperfine(const std::string& command) {
     return {.value = 1e3 * said["results"][0]["median"].get<double>()};
 }
 
+bool installed(const std::string& program) {
+    const char* const path = std::getenv("PATH");
+    std::istringstream folders(path == nullptr ? "" : path);
+    for (std::string folder; std::getline(folders, folder, ':');)
+        if (::access((folder + "/" + program).c_str(), X_OK) == 0) return true;
+    return false;
+}
+
 void add_commands(plan& p) {
-    if (std::system("hyperfine --version >/dev/null 2>&1") != 0) {
+    if (!installed("hyperfine")) {
         p.missing.emplace_back("hyperfine: not installed (hyperfine), so no times of commands");
         return;
     }

@@ -87,7 +87,7 @@ public:
 
     // Whether it goes on. `done` operations so far; called after each, or a few.
     [[nodiscard]] bool running(std::uint64_t done) noexcept {
-        dawdle();
+        dawdle(done);
         // relaxed: only a signal
         const phase p = board_.now.load(std::memory_order_relaxed);
         return p == seen_ || changed(p, done);
@@ -109,11 +109,13 @@ private:
 #ifdef ASSAY_PERF_SLOWDOWN
     // Makes the program that many per cent slower: scripts/compare has to find it. A worker pauses
     // whenever another tenth of a millisecond has begun. The clock is read so seldom that reading it
-    // costs nothing to speak of. A pipeline of two answers in its own way, though both pause at the
-    // same moments: the queue stays fuller or emptier than before.
-    void dawdle() noexcept {
+    // costs nothing to speak of, and after so few operations that no pause is left out: a sample
+    // may be as short as ten of those periods. A pipeline of two answers in its own way, though both
+    // pause at the same moments: the queue stays fuller or emptier than before.
+    void dawdle(std::uint64_t done) noexcept {
         constexpr unsigned long long period = 100'000, percent = ASSAY_PERF_SLOWDOWN;
-        if (++calls_ % 1024 != 0) return;
+        if (done - looked_ < 1024) return;
+        looked_ = done;
         const auto now = now_ns(), begun = now / period;
         const auto periods = paused_ == 0 ? 0 : begun - paused_;
         paused_ = begun;
@@ -121,10 +123,10 @@ private:
         while (now_ns() < until) {
         }
     }
-    unsigned calls_ = 0;
+    std::uint64_t looked_ = 0;
     unsigned long long paused_ = 0;
 #else
-    void dawdle() const noexcept {}
+    void dawdle(std::uint64_t) const noexcept {}
 #endif
 
     board& board_;
