@@ -191,6 +191,8 @@ private:
 
     // The hints are stored once in so many slots, and lag by that at least.
     static constexpr std::ptrdiff_t stride = 32;
+    static constexpr unsigned remembered = 32 * stride;  // elements, what keep_distance found out
+    static constexpr std::ptrdiff_t two_lines = 2 * line_size / sizeof(word<std::uint64_t>);
 
     // Where a handle goes on: the slot, the turn in which it may be passed and the one that follows,
     // and the next slot at which to store a hint.
@@ -201,6 +203,7 @@ private:
     };
     struct memo {
         position next[2];
+        unsigned nothing[2] = {};  // how often there was none, since the last hint
     };
     using holders = hands<Hands, memo>;
     using grip = typename holders::grip;
@@ -250,43 +253,47 @@ private:
         // its slot.
         const std::uint64_t seen = at.slot->load(seq_cst);
         const std::uint64_t node = seen ^ at.turn;  // if it is the slot's turn; else a large number
-        if (node > last_node_) {
-            // Not yet its turn, and nobody has passed it: full (empty), as find would say.
-            if (turn(seen) + 2 * plan_.turn == at.turn_after) return false;
-            return pass_late(mine, as, received);
-        }
-        if (!mine.exchange(*slot, seen, at.turn_after + mine.spare, node)) [[unlikely]]
-            return pass_late(mine, as, received);
+        if (node > last_node_ || !mine.exchange(*slot, seen, at.turn_after + mine.spare, node))
+            return pass_late(mine, as, seen, received);
         received(node);
-        return passed(at, slot, as);
+        return passed(mine.memo, slot, as);
     }
 
-    // The general case: others have passed this position already, or it is not the slot's turn.
+    // The general case: others have passed this position already, or it is not the slot's turn,
+    // where we saw `seen`.
     template <class Received>
-    [[gnu::noinline]] bool pass_late(grip& mine, role as, Received received) {
+    [[gnu::noinline]] bool pass_late(grip& mine, role as, std::uint64_t seen, Received received) {
         position& next = mine.memo.next[as];
+        // Not yet its turn, and nobody has passed it: full (empty), as find would say.
+        if (turn(seen) + 2 * plan_.turn == next.turn_after) {
+            ++mine.memo.nothing[as];
+            return false;
+        }
         for (;;) {
             const found first = find(as, next);
             const position at = next = locate(first.at);
             if (!first.open) {
                 mine.settle();
+                ++mine.memo.nothing[as];
                 return false;
             }
             const std::uint64_t node = index(first.word);
             if (node > last_node_) hands_.fail("a slot has a node that does not exist");
             if (!mine.exchange(*at.slot, first.word, at.turn_after + mine.spare, node)) continue;
             received(node);
-            return passed(next, at.slot, as);
+            return passed(mine.memo, at.slot, as);
         }
     }
 
-    [[gnu::always_inline]] bool passed(position& next, word<std::uint64_t>* slot, role as) {
+    [[gnu::always_inline]] bool passed(memo& mine, word<std::uint64_t>* slot, role as) {
+        position& next = mine.next[as];
         next.slot = slot + 1;
-        return next.slot == next.stop ? tell_position(next, as) : tell_waiters(as);
+        return next.slot == next.stop ? tell_position(mine, as) : tell_waiters(as);
     }
 
     // Every few slots: tells the others how far we are. (A call that comes last costs no stack.)
-    [[gnu::noinline, gnu::cold]] bool tell_position(position& next, role as) noexcept {
+    [[gnu::noinline, gnu::cold]] bool tell_position(memo& mine, role as) noexcept {
+        position& next = mine.next[as];
         if (next.slot == end_) {
             next.slot = slots_;
             next.turn += 2 * plan_.turn;
@@ -298,7 +305,32 @@ private:
         if (static_cast<std::int64_t>(at - shared_->sides[as].hint.load(relaxed)) > 0)
             // release [queue:hint]: we have seen all positions before it passed.
             shared_->sides[as].hint.store(at, release);
-        return tell_waiters(as);
+        tell_waiters(as);
+        return keep_distance(mine, as);
+    }
+
+    // Where both sides work on the same lines, each line goes to and fro for every element. So who
+    // seldom found nothing in the slots just passed, and is less than two lines behind the other
+    // side, gives way, and finds whole lines afterwards; and leaves that for long if nothing came of
+    // it: the other side is waiting for us. (Who often found nothing waits for one element, and no
+    // longer than he must. "Temporal slipping": Giacomoni et al., "FastForward", PPoPP 2008.)
+    bool keep_distance(memo& mine, role as) noexcept {
+        unsigned& nothing = mine.nothing[as];
+        if (nothing >= stride / 2 || capacity() < 2 * stride) {
+            nothing = std::min(nothing - std::min(nothing, unsigned{stride}), remembered);
+            return true;
+        }
+        const position& next = mine.next[as];
+        // relaxed: decides about nothing but a delay. audit: the queues of the checker, where
+        // nothing takes time, are too small for it
+        const auto ready = [&](const auto* slot) {
+            return (slot->load(relaxed) ^ next.turn) <= last_node_;
+        };
+        nothing = 0;
+        if (ready(std::min(next.slot + two_lines, end_ - 1))) return true;
+        give_way();
+        if (!ready(next.slot)) nothing = remembered;
+        return true;
     }
 
     [[gnu::always_inline]] bool tell_waiters(role as) noexcept {

@@ -66,6 +66,40 @@ class ring_buffer : public structure<ring_buffer<T>, T> {
     using base = structure<ring_buffer<T>, T>;
     enum amount { one, many };  // of what is asked for: one record goes without a loop
 
+    // How far the other side was when we looked last. A look takes a line from that side which it
+    // needs for its next record, and finds no more than it did since the last one: two sides of one
+    // speed would send that line to and fro for each record. So who finds little, and something the
+    // time before, too, gives way before looking again; and leaves that for long if little came of
+    // it: the other side is waiting for us. (Who finds nothing looks at once again, a consumer for the
+    // record that he waits for. A writer who finds the ring full has time.)
+    struct sight {
+        std::uint64_t position = 0;
+        int close = 0;  // 0: found nothing; 2: gives way; less: so often more it does not
+
+        template <class Look>
+        [[gnu::always_inline]] void renew(std::uint64_t little, int after_nothing,
+                                          Look look) noexcept {
+            if (close == 2) [[unlikely]]
+                give_way();
+            const std::uint64_t found = look() - position;
+            position += found;
+            if (close < 0) [[likely]]
+                close += found != 0;
+            else
+                judge(found, little, after_nothing);
+        }
+        [[gnu::noinline, gnu::cold]] void judge(std::uint64_t found, std::uint64_t little,
+                                                int after_nothing) noexcept {
+            if (found == 0)
+                close = after_nothing;
+            else if (found >= little || close == 0)
+                close = 1;
+            else
+                close = close == 2 ? -1000 : 2;
+        }
+    };
+    enum : int { in_a_hurry = 0, with_time = 1 };
+
 public:
     static constexpr kind structure_kind = kind::ring_buffer;
 
@@ -236,10 +270,10 @@ public:
     public:
         // Starts with the newest `back` records that are still there; 0 waits for the next one.
         explicit reader(const ring_buffer& ring, std::uint64_t back = 0) noexcept : ring_(&ring) {
-            seen_ = ring.newest();
+            seen_.position = ring.newest();
             // relaxed: constant since format()
-            const std::uint64_t written = seen_ - ring.head().start.load(relaxed);
-            at_ = seen_ - std::min({back, ring.capacity(), written});
+            const std::uint64_t written = seen_.position - ring.head().start.load(relaxed);
+            at_ = seen_.position - std::min({back, ring.capacity(), written});
         }
         // As read() and read_bulk() of the ring, but nothing is consumed. Wait-free.
         [[nodiscard]] reading next() noexcept {
@@ -259,7 +293,7 @@ public:
         }
         const ring_buffer* ring_;
         std::uint64_t at_;
-        std::uint64_t seen_;
+        sight seen_;
     };
 
     // Values of about now, exact when nobody writes or consumes. Wait-free.
@@ -288,8 +322,8 @@ private:
 
     struct header {
         alignas(line_size) word<std::uint64_t> reserved;
-        word<std::uint64_t> committed;
         word<std::uint64_t> start;
+        alignas(line_size) word<std::uint64_t> committed;  // apart: who waits for records polls it
         alignas(line_size) word<std::uint64_t> read;
         alignas(line_size) word<std::uint64_t> floor;  // apart: changes only when unread ones go
     };
@@ -314,6 +348,11 @@ private:
         return all[(position & mask_) / std::max<std::uint64_t>(block_slots, 1) *
                    (sizeof(block) / sizeof *all)];
     }
+    // As many as a block has at most, since one block after another is what a look finds; and no
+    // more than it takes to leave the other side most of the ring.
+    [[nodiscard]] std::uint64_t little() const noexcept {
+        return std::min<std::uint64_t>(ring_block_words, capacity() / 8);
+    }
     [[nodiscard]] static std::uint64_t blocks(std::uint64_t count) noexcept {
         return in_blocks ? (std::bit_ceil(count) + block_slots - 1) / block_slots : 0;
     }
@@ -332,8 +371,9 @@ private:
                                                         blocks(capacity()) * sizeof(block));
         // acquire [ring:taken]: the first push may rely on it. audit: only load
         // buffering would show it, as in room()
-        seen_read_ = head().read.load(acquire);
-        seen_newest_ = seen_read_ - 1;  // behind every position to come: the first read will ask
+        seen_read_.position = head().read.load(acquire);
+        // Behind every position to come: the first read will ask.
+        seen_newest_.position = seen_read_.position - 1;
     }
 
     [[nodiscard]] std::uint64_t committed() const noexcept {
@@ -372,14 +412,14 @@ private:
 
     // How many records the consumer leaves room for at `at`; exact if less than `wanted`.
     [[nodiscard]] std::uint64_t room(std::uint64_t at, std::uint64_t wanted) noexcept {
-        std::uint64_t used = at - seen_read_;
+        std::uint64_t used = at - seen_read_.position;
         if (used < capacity() && capacity() - used >= wanted) [[likely]]
             return capacity() - used;
         // acquire [ring:taken]: the consumer's copies of what we may overwrite now are made.
         // audit: without it, a copy could see a later record only by load buffering, which RC11
         // excludes and hardware may do
-        seen_read_ = head().read.load(acquire);
-        used = at - seen_read_;
+        seen_read_.renew(little(), with_time, [&] { return head().read.load(acquire); });
+        used = at - seen_read_.position;
         return used < capacity() ? capacity() - used : 0;
     }
 
@@ -476,17 +516,16 @@ private:
     // which records may be overwritten, `seen` remembers the newest.
     // Inline, as take() is.
     template <amount Amount, class Gone>
-    [[gnu::always_inline]] bulk_reading advance(std::uint64_t& at, std::uint64_t& seen,
-                                                std::byte* out, std::uint64_t n,
-                                                Gone gone) const noexcept {
+    [[gnu::always_inline]] bulk_reading advance(std::uint64_t& at, sight& seen, std::byte* out,
+                                                std::uint64_t n, Gone gone) const noexcept {
         bulk_reading done;
         const auto lose = [&](std::uint64_t some) { at += some, done.lost += some; };
         if (const std::uint64_t some = beyond(gone(), at); some != 0) [[unlikely]]
             lose(some);
-        const std::uint64_t known = seen - at;
+        const std::uint64_t known = seen.position - at;
         if (known - 1 >= capacity() || (Amount == many && known < n)) [[unlikely]] {
-            seen = newest(at, n, seen);
-            const std::uint64_t ready = beyond(seen, at);
+            seen.renew(little(), in_a_hurry, [&] { return newest(at, n, seen.position); });
+            const std::uint64_t ready = beyond(seen.position, at);
             if (ready == 0) return done;
             if constexpr (Amount == many) n = std::min({n, ready, capacity()});
         }
@@ -525,9 +564,9 @@ private:
 
     std::uint64_t mask_ = 0;
     word<std::uint64_t>* slots_ = nullptr;
-    std::uint64_t seen_read_ = 0;    // the writer's: `read`, at most that much behind
-    std::uint64_t seen_newest_ = 0;  // the consumer's: the same of the newest position
-    std::uint64_t lost_ = 0;         // the consumer's
+    sight seen_read_;         // the writer's, of `read`
+    sight seen_newest_;       // the consumer's, of the newest position
+    std::uint64_t lost_ = 0;  // the consumer's
 };
 
 }  // namespace assay::inline ASSAY_ABI

@@ -276,6 +276,12 @@ inline int wake(word<std::uint32_t>& w, int count) noexcept {
 
 inline constexpr int everyone = INT_MAX;  // for wake
 
+// Keeps away from lines that another process is writing for a few times as long as a line travels
+// between two processors (50 to 200 ns): 24 times pause() are 0.4 us on AMD Zen 5.
+[[gnu::noinline, gnu::cold]] inline void give_way() noexcept {
+    for (unsigned i = 0; i < 24; ++i) pause();
+}
+
 static_assert(sizeof(word<std::uint64_t>) == 8 && alignof(word<std::uint64_t>) == 8);
 static_assert(sizeof(word<std::uint32_t>) == 4 && sizeof(cell<char>) == 1);
 static_assert(std::is_trivially_default_constructible_v<word<std::uint64_t>>);
