@@ -21,7 +21,7 @@ namespace assay::inline ASSAY_ABI {
 inline constexpr std::size_t line_size = 64;
 
 // Raised with every change of the bytes in a segment; attach refuses any other number.
-inline constexpr std::uint32_t layout_version = 3;
+inline constexpr std::uint32_t layout_version = 2;
 
 // What a table entry holds. The numbers are part of the layout.
 enum class kind : std::uint32_t {

@@ -253,22 +253,25 @@ private:
         // its slot.
         const std::uint64_t seen = at.slot->load(seq_cst);
         const std::uint64_t node = seen ^ at.turn;  // if it is the slot's turn; else a large number
-        if (node > last_node_ || !mine.exchange(*slot, seen, at.turn_after + mine.spare, node))
-            return pass_late(mine, as, seen, received);
+        if (node > last_node_) {
+            // Not yet its turn, and nobody has passed it (it is one turn behind): full (empty), as
+            // find would say.
+            if (seen - at.turn + plan_.turn < plan_.turn) {
+                ++mine.memo.nothing[as];
+                return false;
+            }
+            return pass_late(mine, as, received);
+        }
+        if (!mine.exchange(*slot, seen, at.turn_after + mine.spare, node)) [[unlikely]]
+            return pass_late(mine, as, received);
         received(node);
         return passed(mine.memo, slot, as);
     }
 
-    // The general case: others have passed this position already, or it is not the slot's turn,
-    // where we saw `seen`.
+    // The general case: others have passed this position already, or it is not the slot's turn.
     template <class Received>
-    [[gnu::noinline]] bool pass_late(grip& mine, role as, std::uint64_t seen, Received received) {
+    [[gnu::noinline]] bool pass_late(grip& mine, role as, Received received) {
         position& next = mine.memo.next[as];
-        // Not yet its turn, and nobody has passed it: full (empty), as find would say.
-        if (turn(seen) + 2 * plan_.turn == next.turn_after) {
-            ++mine.memo.nothing[as];
-            return false;
-        }
         for (;;) {
             const found first = find(as, next);
             const position at = next = locate(first.at);

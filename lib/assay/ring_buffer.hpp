@@ -88,8 +88,8 @@ class ring_buffer : public structure<ring_buffer<T>, T> {
             else
                 judge(found, little, after_nothing);
         }
-        [[gnu::noinline, gnu::cold]] void judge(std::uint64_t found, std::uint64_t little,
-                                                int after_nothing) noexcept {
+        [[gnu::always_inline]] void judge(std::uint64_t found, std::uint64_t little,
+                                          int after_nothing) noexcept {
             if (found == 0)
                 close = after_nothing;
             else if (found >= little || close == 0)
@@ -322,8 +322,8 @@ private:
 
     struct header {
         alignas(line_size) word<std::uint64_t> reserved;
+        word<std::uint64_t> committed;
         word<std::uint64_t> start;
-        alignas(line_size) word<std::uint64_t> committed;  // apart: who waits for records polls it
         alignas(line_size) word<std::uint64_t> read;
         alignas(line_size) word<std::uint64_t> floor;  // apart: changes only when unread ones go
     };
@@ -348,10 +348,9 @@ private:
         return all[(position & mask_) / std::max<std::uint64_t>(block_slots, 1) *
                    (sizeof(block) / sizeof *all)];
     }
-    // As many as a block has at most, since one block after another is what a look finds; and no
-    // more than it takes to leave the other side most of the ring.
+    // What is hardly worth a look, unless the ring is small.
     [[nodiscard]] std::uint64_t little() const noexcept {
-        return std::min<std::uint64_t>(ring_block_words, capacity() / 8);
+        return std::min<std::uint64_t>(8, capacity() / 8);
     }
     [[nodiscard]] static std::uint64_t blocks(std::uint64_t count) noexcept {
         return in_blocks ? (std::bit_ceil(count) + block_slots - 1) / block_slots : 0;
@@ -524,7 +523,11 @@ private:
             lose(some);
         const std::uint64_t known = seen.position - at;
         if (known - 1 >= capacity() || (Amount == many && known < n)) [[unlikely]] {
-            seen.renew(little(), in_a_hurry, [&] { return newest(at, n, seen.position); });
+            const auto look = [&] { return newest(at, n, seen.position); };
+            if constexpr (in_blocks)  // the writer soon leaves the line that we look at
+                seen.position = look();
+            else
+                seen.renew(little(), in_a_hurry, look);
             const std::uint64_t ready = beyond(seen.position, at);
             if (ready == 0) return done;
             if constexpr (Amount == many) n = std::min({n, ready, capacity()});

@@ -147,8 +147,8 @@ TEST(ring_buffer, capacities_that_no_memory_can_hold_are_refused) {
          {std::uint64_t{0}, std::uint64_t{1} << 44, std::uint64_t{1} << 63,
           (std::uint64_t{1} << 63) + 1, std::numeric_limits<std::uint64_t>::max()})
         EXPECT_THROW(static_cast<void>(ring::size_bytes(n)), std::invalid_argument) << n;
-    EXPECT_EQ(ring::size_bytes(5), 4 * 64 + 4 * 64 + 8 * 24u);
-    EXPECT_EQ(ring::size_bytes(9), 4 * 64 + 8 * 64 + 16 * 24u);
+    EXPECT_EQ(ring::size_bytes(5), 3 * 64 + 4 * 64 + 8 * 24u);
+    EXPECT_EQ(ring::size_bytes(9), 3 * 64 + 8 * 64 + 16 * 24u);
 }
 
 TEST(ring_buffer, a_reader_of_its_own_sees_every_record_once_or_counts_it) {

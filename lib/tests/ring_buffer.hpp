@@ -63,7 +63,7 @@ struct shared_ring {
     [[nodiscard]] ring handle() { return ring(memory.get(), records.capacity(), me); }
     // The header's words: reserved, committed and start; read; floor; and the first block's.
     [[nodiscard]] std::uint64_t& raw(std::size_t i) {
-        constexpr std::size_t at[] = {0, 8, 1, 16, 24, 32};
+        constexpr std::size_t at[] = {0, 1, 2, 8, 16, 24};
         return static_cast<std::uint64_t*>(memory.get())[at[i]];
     }
 
