@@ -18,6 +18,7 @@
 #include <exception>
 #include <map>
 #include <span>
+#include <stdexcept>
 #include <system_error>
 
 #include "perf/contender.hpp"
@@ -205,6 +206,7 @@ prober::prober(int cpu, int other) : cpu_(cpu) {
 }
 
 prober::~prober() {
+    if (pid_ <= 0) return;
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
 }
@@ -223,6 +225,20 @@ void prober::answer() {
     }
 }
 
+// Throws when nobody will answer any more.
+void prober::await(std::uint32_t turn) {
+    for (std::uint32_t spins = 1; line_->turn.load(acquire) != turn; ++spins) {
+        assay::pause();
+        constexpr std::uint32_t seldom = 1 << 20;  // some 20 ms: the kernel takes a moment to say
+        if (spins % seldom != 0 || ::waitpid(pid_, nullptr, WNOHANG) == 0) continue;
+        pid_ = 0;
+        unpin();
+        throw std::runtime_error(
+            "the process that answers the probe of the round trip has ended (was it killed?): "
+            "without it no figure has a regime, so start again");
+    }
+}
+
 double prober::round_trip_ns() {
     pin(cpu_);
     line_->turn.store(0, relaxed);
@@ -233,7 +249,7 @@ double prober::round_trip_ns() {
         const auto start = now_ns();
         for (const std::uint32_t end = i + trips; i < end; ++i) {
             line_->turn.store(2 * i + 1, release);
-            while (line_->turn.load(acquire) != 2 * i + 2) assay::pause();
+            await(2 * i + 2);
         }
         times.push_back(static_cast<double>(now_ns() - start) / trips);
     }

@@ -163,6 +163,7 @@ public:
     prober(const prober&) = delete;
     prober& operator=(const prober&) = delete;
 
+    // Throws std::runtime_error when that process has been killed.
     [[nodiscard]] double round_trip_ns();
 
 private:
@@ -171,6 +172,7 @@ private:
         alignas(64) std::atomic<std::uint32_t> questions;
     };
     [[noreturn]] void answer();
+    void await(std::uint32_t turn);
 
     int cpu_, pid_ = -1;
     shared<line> line_;

@@ -2,10 +2,14 @@
 // sees a stall where arithmetic says it is, and counts nothing that it dropped. Nothing here
 // depends on how long anything takes.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cmath>
 #include <cstdint>
+#include <fstream>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -52,6 +56,20 @@ TEST(statistics, a_percentile_is_the_smallest_time_that_so_many_do_not_exceed) {
     EXPECT_EQ(both.count(), 200u);
     EXPECT_DOUBLE_EQ(both.percentile(50), 50);
     EXPECT_EQ(both.max(), 100u);
+}
+
+// --- the probe ---------------------------------------------------------------------------------
+
+TEST(probe, a_prober_that_was_killed_is_an_error_and_no_endless_wait) {
+    const std::vector<int> all = allowed_cpus();
+    if (all.size() < 2) GTEST_SKIP() << "there is one processor only";
+    prober probe(all.front(), all.back());
+    EXPECT_GT(probe.round_trip_ns(), 0);
+    std::ifstream children("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+    pid_t whose = 0;
+    if (!(children >> whose)) GTEST_SKIP() << "the kernel does not name the children of a process";
+    ASSERT_EQ(::kill(whose, SIGKILL), 0);
+    EXPECT_THROW(static_cast<void>(probe.round_trip_ns()), std::runtime_error);
 }
 
 // --- items -------------------------------------------------------------------------------------
