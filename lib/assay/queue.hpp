@@ -205,7 +205,7 @@ private:
     };
     struct memo {
         position next[2];
-        unsigned nothing[2] = {};  // how often there was none, since the last hint
+        unsigned nothing[2] = {};  // how often there was none of late, or `remembered`
     };
     using holders = hands<Hands, memo>;
     using grip = typename holders::grip;
